@@ -1,0 +1,102 @@
+// The inference engine: one model, many contexts, one function that runs the network.
+//
+// Engine is immutable after load and shared. A Context belongs to one timeline: an append-only list
+// of tokens with their KV state; position lives there alone. step() and every Context function
+// are called from one thread (the engine thread); step() uses the engine's compute threads inside.
+// Throws ModelError (bad file, no memory, token out of range).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "model/chat.h"
+
+namespace corvid::model {
+
+class GgufFile;
+struct Config;
+class Context;
+
+struct EngineOptions {
+  int threads = 0;               // 0: one per core
+  std::string kernels = "auto";  // "scalar", "avx2", "avx512", "neon"; auto takes the best
+  int max_context_tokens = 0;    // 0: the model's own limit
+  std::function<void(double fraction)> on_progress;
+};
+
+enum class Rows { none, last, all };
+
+// Tokens to append to a context, and the rows whose logits are wanted afterwards.
+struct Work {
+  Context* context = nullptr;
+  std::span<const Token> tokens;
+  Rows logits = Rows::last;
+};
+
+class Engine : public std::enable_shared_from_this<Engine> {
+ public:
+  static std::shared_ptr<Engine> load(std::shared_ptr<const GgufFile> file, EngineOptions options);
+  ~Engine();
+
+  const Config& config() const;
+  int vocab_size() const;
+  int max_context_tokens() const;
+  const std::string& fingerprint() const;  // of the file
+  std::string description() const;         // "deepseek32 11.6M, q8_0, avx512, 2 threads"
+
+  std::unique_ptr<Context> new_context();
+  // Runs the network over all of `work` as one batch: prefill chunks and decode tokens, mixed; a
+  // context appears at most once. False when `stop` was requested meanwhile: every context is then
+  // as it was before. The caller cuts long prompts into chunks (<= max_batch_tokens in total).
+  bool step(std::span<const Work> work, std::stop_token stop = {});
+  int max_batch_tokens() const;
+
+  // Rows that the network has computed since load, counted in the forward pass itself.
+  std::int64_t rows_computed() const;
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+  friend class Context;
+};
+
+// A position in a context's list of tokens.
+struct Mark {
+  int n_tokens = 0;
+};
+
+class Context {
+ public:
+  ~Context();
+
+  std::span<const Token> tokens() const;
+  Mark mark() const;
+  // Forgets everything after `to`; false (and no change) when `to` lies ahead. Costs no compute.
+  bool rewind(Mark to);
+  // A second timeline that shares all KV pages so far, copied on write.
+  std::unique_ptr<Context> fork() const;
+  // Logits [vocab] of the last step: row counts from the first row asked for, -1 is the last one.
+  std::span<const float> logits(int row = -1) const;
+  int room_tokens() const;
+  std::size_t kv_bytes() const;
+
+  // KV state of all tokens, versioned and checksummed, tied to the model's fingerprint.
+  void save(std::vector<std::byte>& out) const;
+  // Replaces this context's state. ModelError with the reason when the bytes do not belong here.
+  void load(std::span<const std::byte> snapshot);
+
+ private:
+  struct Parts;
+  explicit Context(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+  friend class Engine;
+};
+
+}  // namespace corvid::model

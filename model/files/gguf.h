@@ -1,0 +1,71 @@
+// A GGUF v3 file: metadata and tensor directory, validated once at open.
+//
+// The file is memory-mapped read-only (or a span of memory that outlives the object, for the
+// built-in model). After open() every count, offset, size and string has been checked against the
+// file, so readers need no further bounds checks. Immutable after construction; any thread may
+// read it. Throws ModelError that names the key or tensor.
+// Source: the GGUF specification (ggml project), version 3.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "model/files/quant.h"
+
+namespace corvid::model {
+
+// A tensor inside the file. ne[0] is the contiguous dimension (columns).
+struct TensorView {
+  std::string name;
+  Type type = Type::f32;
+  std::vector<std::int64_t> ne;
+  const std::byte* data = nullptr;
+  std::size_t bytes = 0;
+
+  std::int64_t elements() const;
+};
+
+class GgufFile {
+ public:
+  using Array = std::variant<std::vector<std::int64_t>, std::vector<double>,
+                             std::vector<std::string>>;  // integers and bools, floats, strings
+  using Value = std::variant<std::int64_t, double, std::string, Array>;  // u64 must fit in i64
+
+  static std::shared_ptr<const GgufFile> open(const std::filesystem::path& path);
+  // `bytes` must outlive the object; `name` is used in messages.
+  static std::shared_ptr<const GgufFile> from_memory(std::span<const std::byte> bytes,
+                                                     std::string name);
+  ~GgufFile();
+
+  const std::string& name() const;  // path, or the name given to from_memory
+  std::size_t size_bytes() const;
+
+  const Value* find(std::string_view key) const;
+  // Typed reads: absent -> nullopt; present with another type or out of range -> ModelError.
+  std::optional<std::int64_t> integer(std::string_view key) const;
+  std::optional<double> number(std::string_view key) const;  // integers convert
+  std::optional<std::string> string(std::string_view key) const;
+
+  std::span<const TensorView> tensors() const;
+  const TensorView* tensor(std::string_view name) const;  // nullptr when absent
+
+  // Identity of the weights and metadata: 128-bit hex (XXH3) over the header and samples of every
+  // tensor. Equal files have equal fingerprints; used to tie KV snapshots and journals to a model.
+  const std::string& fingerprint() const;
+
+ private:
+  struct Parts;
+  explicit GgufFile(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace corvid::model

@@ -1,0 +1,56 @@
+// One reply in progress on one context: sampling, constraint and parser in lockstep.
+//
+// A state machine without a loop of its own, so that the engine thread can step many replies
+// together: ask work(), run it with others in Engine::step, then advance(). Generation stops at the
+// token that closes the block of calls or the answer. Forced protocol text is appended as one
+// chunk without sampling. The token that ends a reply is not run through the network: it is the
+// last of Turn::tokens but not yet in the context, and the next prompt starts with it. Engine
+// thread only. The context, format and tokenizer outlive it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "model/chat.h"
+#include "model/engine.h"
+#include "model/sampler.h"
+#include "model/text/chat_format.h"
+#include "model/text/constraint.h"
+
+namespace corvid::model {
+
+struct GenerateOptions {
+  Sampling sampling;
+  Thinking thinking = Thinking::on;
+  int max_tokens = 0;              // 0: the room in the context
+  std::vector<Token> prompt;       // appended to the context first, in chunks
+  int prefill_chunk_tokens = 256;  // interrupts are seen between chunks
+};
+
+class Generation {
+ public:
+  // `constraint` may be null (no tools).
+  Generation(Context& context, std::shared_ptr<const ChatFormat> format,
+             std::shared_ptr<const Tokenizer> tokenizer, std::unique_ptr<Constraint> constraint,
+             GenerateOptions options);
+  ~Generation();
+
+  bool done() const;
+  // What to run next: a chunk of the prompt, or the tokens sampled or forced last. Empty when done.
+  std::optional<Work> work();
+  // After a successful step that contained work(): samples, parses, and says what was added.
+  Delta advance();
+  // Stops here: everything sampled so far stays in the context. Stop::interrupted when not done.
+  void interrupt();
+  // The finished reply; tokens are those in the context after the prompt. Call once, when done.
+  Turn finish();
+
+  int prompt_tokens_left() const;  // for progress
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace corvid::model

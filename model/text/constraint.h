@@ -1,0 +1,52 @@
+// Which tokens may come next in a reply, and which must.
+//
+// Active only inside protocol syntax: from the first byte of the block of calls, through tool
+// names, parameter names and typed values, to the end-of-sentence token that follows the block.
+// Reasoning, content and string payloads are free. Built from the tools' names and schemas, so a
+// call that ends is always well-formed: a known tool, known parameters, none twice, all required
+// ones present, JSON where the schema wants JSON. One object per reply; owned by Generation; engine
+// thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/chat.h"
+#include "model/text/tokenizer.h"
+
+namespace corvid::model {
+
+// One bit per token of the vocabulary.
+class TokenMask {
+ public:
+  explicit TokenMask(int vocab_size) : bits_((vocab_size + 63) / 64) {}
+  void clear() { std::fill(bits_.begin(), bits_.end(), 0); }
+  void allow(Token token) { bits_[token >> 6] |= std::uint64_t{1} << (token & 63); }
+  void allow_all() { std::fill(bits_.begin(), bits_.end(), ~std::uint64_t{0}); }
+  bool allows(Token token) const { return bits_[token >> 6] >> (token & 63) & 1; }
+
+ private:
+  std::vector<std::uint64_t> bits_;
+};
+
+class Constraint {
+ public:
+  virtual ~Constraint() = default;
+  // True when every token is allowed now; mask() need not be asked.
+  virtual bool free() const = 0;
+  virtual void mask(TokenMask& allowed) const = 0;
+  virtual void accept(Token token) = 0;
+  virtual void rollback(int n_tokens) = 0;
+  // Tokens that must come next whatever the model says: protocol text with one continuation. The
+  // run stops one token early, so that the last token is sampled under the mask and no token
+  // boundary is imposed that the model never saw. Empty when there is a choice.
+  virtual std::vector<Token> forced() const = 0;
+};
+
+// The constraint of V3.2's call syntax over `tools`. The tokenizer must outlive it.
+std::unique_ptr<Constraint> call_constraint(std::shared_ptr<const Tokenizer> tokenizer,
+                                            std::span<const ToolSpec> tools, Thinking thinking);
+
+}  // namespace corvid::model

@@ -1,0 +1,12 @@
+// Wiring only: parses the command line and hands over.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+int main(int argc, char** argv) {
+  CLI::App app{"Corvid: an agent that runs on your own machine, with the model inside it.",
+               "corvid"};
+  app.set_version_flag("--version", "corvid " CORVID_VERSION);
+  CLI11_PARSE(app, argc, argv);
+  std::fputs(app.help().c_str(), stdout);
+  return 0;
+}

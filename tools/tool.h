@@ -1,0 +1,58 @@
+// A tool: what the model can call.
+//
+// call() never throws for what a model can cause: bad arguments, missing files, a policy refusal
+// and a deadline are results with is_error set, worded so that the model can correct itself.
+// Exceptions mean machine trouble; the Toolbox turns them into a result. io thread; blocking work
+// goes through offload. Cancelling the coroutine interrupts the tool and everything it started.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "model/chat.h"
+#include "sandbox/sandbox.h"
+
+namespace corvid::sandbox {
+class Files;
+}
+
+namespace corvid::tools {
+
+namespace asio = boost::asio;
+using model::ToolCall;
+using model::ToolResult;
+using model::ToolSpec;
+
+enum class Verdict { allow, deny };
+
+// What a tool may use, lent by the session for one call. Outlives the call.
+struct ToolContext {
+  sandbox::Sandbox& sandbox;
+  const sandbox::Files& files;
+  asio::thread_pool& pool;             // for offload
+  std::filesystem::path spill_folder;  // full outputs, readable by `read`
+  std::size_t result_budget_bytes = 16 * 1024;
+
+  // Output as it comes, already valid UTF-8. May be empty.
+  std::function<void(std::string_view)> on_output;
+  // Asks the user for what the policy does not give; in headless runs the policy is the answer.
+  std::function<asio::awaitable<Verdict>(std::string question)> approve;
+  // Runs plugin hooks: before (may replace the arguments or deny with a reason) and after.
+  std::function<asio::awaitable<std::string>(std::string_view when, std::string json)> hook;
+};
+
+class Tool {
+ public:
+  virtual ~Tool() = default;
+  virtual const ToolSpec& spec() const = 0;
+  // True when the tool only reads: such calls of one turn run side by side.
+  virtual bool read_only() const { return false; }
+  // `call.arguments` has been checked against the schema.
+  virtual asio::awaitable<ToolResult> call(ToolCall call, ToolContext& context) = 0;
+};
+
+}  // namespace corvid::tools
