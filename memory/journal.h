@@ -1,8 +1,8 @@
 // The append-only record of every session: what was asked, thought, called and answered.
 //
 // One SQLite database (WAL, synchronous=FULL) shared by all processes of the user. append() returns
-// when the step is on disk; a step is journaled before it is shown. Nothing is ever rewritten, so
-// kill -9 loses at most the running step. Synchronous; one thread at a time. Throws MemoryError.
+// when the step is on disk; a step is journaled before it is shown. A step is never rewritten, so
+// kill -9 loses at most the running one. Synchronous; one thread at a time. Throws MemoryError.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,17 @@ struct SessionInfo {
   SessionHeader header;
 };
 
-// One journaled step. `kind` says which fields of `json` there are (documented beside the writer).
+// One journaled step. The numbers of the kinds are on disk. The fields of `json`:
+//   prompt   text
+//   turn     stop, reasoning, content, calls [{id, name, arguments}], problem, usage, and for
+//   remote
+//            models `verbatim`, the provider's message
+//   result   call_id, name, text, is_error, and `cut` when it was shortened for want of room
+//   settled  dropped_tokens, prefilled
+//   notice   text
+//   model    model, model_fingerprint, chat_format: the session goes on with another model
 struct Step {
-  enum class Kind { prompt, turn, call, result, settled, notice, model };
+  enum class Kind { prompt = 1, turn = 2, result = 3, settled = 4, notice = 5, model = 6 };
   std::int64_t seq = 0;  // within the session, from 1, without gaps
   Kind kind = Kind::prompt;
   std::int64_t at_ms = 0;
@@ -53,10 +61,13 @@ class Journal {
   static std::unique_ptr<Journal> open(const std::filesystem::path& file);
   ~Journal();
 
-  std::string create(const SessionHeader& header);           // returns the new session's id
-  std::int64_t append(std::string_view session, Step step);  // returns seq
-  std::vector<SessionInfo> list(int limit) const;            // newest first
-  // By id, unique prefix of an id, or empty for the newest. nullopt when there is none.
+  std::string create(const SessionHeader& header);  // returns the new session's id
+  // Returns the step's seq. A step that carries a seq of its own must be the next one: MemoryError
+  // when another process has gone on with the session meanwhile.
+  std::int64_t append(std::string_view session, Step step);
+  std::vector<SessionInfo> list(int limit) const;  // the one used last comes first
+  // By id, unique prefix of an id, or empty for the one used last. nullopt when there is none;
+  // MemoryError names the candidates when there are several.
   std::optional<SessionInfo> find(std::string_view id) const;
   std::vector<Step> steps(std::string_view session) const;
 
