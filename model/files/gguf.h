@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,12 +35,13 @@ struct TensorView {
 
 class GgufFile {
  public:
-  using Array = std::variant<std::vector<std::int64_t>, std::vector<double>,
-                             std::vector<std::string>>;  // integers and bools, floats, strings
-  using Value = std::variant<std::int64_t, double, std::string, Array>;  // u64 must fit in i64
+  // Integers and bools, floats, strings. Text points into the file.
+  using Array =
+      std::variant<std::vector<std::int64_t>, std::vector<double>, std::vector<std::string_view>>;
+  using Value = std::variant<std::int64_t, double, std::string_view, Array>;  // u64 must fit in i64
 
   static std::shared_ptr<const GgufFile> open(const std::filesystem::path& path);
-  // `bytes` must outlive the object; `name` is used in messages.
+  // `bytes` must outlive the object and be aligned to 64; `name` is used in messages.
   static std::shared_ptr<const GgufFile> from_memory(std::span<const std::byte> bytes,
                                                      std::string name);
   ~GgufFile();
@@ -54,6 +54,9 @@ class GgufFile {
   std::optional<std::int64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;  // integers convert
   std::optional<std::string> string(std::string_view key) const;
+  // nullptr when absent; ModelError when present with another type.
+  const std::vector<std::int64_t>* integers(std::string_view key) const;
+  const std::vector<std::string_view>* strings(std::string_view key) const;
 
   std::span<const TensorView> tensors() const;
   const TensorView* tensor(std::string_view name) const;  // nullptr when absent

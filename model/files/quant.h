@@ -1,7 +1,8 @@
 // Element and block types of tensors, and their conversion to f32.
 //
-// Type ids are ggml's, so they can be read straight from a file. Free functions without state; any
-// thread. Source: block layouts of ggml (GGUF specification).
+// Type ids are ggml's, so they can be read straight from a file. One table (quant.cpp) says what is
+// known of each id; a type is supported when the table has a conversion for it. Free functions
+// without state; any thread. Source: block layouts of ggml (GGUF specification).
 #pragma once
 
 #include <cstddef>
