@@ -22,11 +22,13 @@ struct ToolSpec {
   bool operator==(const ToolSpec&) const = default;
 };
 
-// A call that the model made. `arguments` is always a valid JSON object.
+// A call that the model made. `arguments` is always a valid JSON object. When `problem` is set, the
+// model's own arguments were not: such a call is answered with the problem and never carried out.
 struct ToolCall {
   std::string id;  // unique within the session
   std::string name;
   std::string arguments;
+  std::string problem = {};  // "the arguments are not a JSON object: ..."
 
   bool operator==(const ToolCall&) const = default;
 };

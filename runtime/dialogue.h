@@ -4,7 +4,9 @@
 // append() queues and costs nothing; reply() computes what was appended, lets the model speak and
 // parses it. Exactly the model's own tokens (remote: its own message) stay in the history; nothing
 // it said is rendered again. io thread only; reply, settle and replace are cancellable and leave a
-// dialogue that can go on. RuntimeError when the model cannot be reached or used.
+// dialogue that can go on: a cancelled reply() returns what has come with Stop::interrupted, and
+// that much stays in the history. RuntimeError when the model cannot be reached or used; then the
+// history is as before reply().
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -37,10 +39,12 @@ struct Reply {
 };
 using Entry = std::variant<Opening, UserText, Results, Reply>;
 
-// Progress of prefill, or text that was added.
+// Text that was added, or why there is none yet. At most one of the three texts is set.
 struct ReplyProgress {
   model::Delta delta;
-  double prefill_fraction = 1;
+  double prefill_fraction = 1;  // below 1: the prompt is still being computed
+  std::string waiting;          // "waiting for HOST, 12 s": alive, nothing to show yet
+  std::string notice;           // for people, once: a retry, a model chosen for them
 };
 using OnDelta = std::function<void(const ReplyProgress&)>;
 
