@@ -42,7 +42,7 @@ struct SessionInfo {
 //   turn     stop, reasoning, content, calls [{id, name, arguments}], problem, usage, and for
 //   remote
 //            models `verbatim`, the provider's message
-//   result   call_id, name, text, is_error, and `cut` when it was shortened for want of room
+//   result   call_id, name, text, is_error
 //   settled  dropped_tokens, prefilled
 //   notice   text
 //   model    model, model_fingerprint, chat_format: the session goes on with another model

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "model/chat.h"
@@ -75,5 +76,7 @@ struct Event {
 
 // One line of JSON, without the newline.
 std::string to_json(const Event& event);
+// The word for `stop` in JSON lines and in the journal.
+std::string_view name(model::Stop stop);
 
 }  // namespace corvid::runtime

@@ -2,19 +2,26 @@
 //
 //   append(user text)
 //   repeat:  fit the context -> turn = co_await reply() -> journal -> publish
-//            no calls: return turn
-//            results = co_await toolbox.run(turn.calls) -> journal -> append(results)
+//            no calls: done
+//            results = co_await toolbox.run(turn.calls) -> journal -> publish -> append(results)
 //
-// Every step is journaled before its event is published. prompt() catches, so a failed step ends
-// the turn with an event and leaves a session that can go on. io thread only, except interrupt().
+// Every step is journaled before its event is published. The history is what the journal holds; a
+// step that could not be journaled never happened, and the dialogue is put back to the history
+// before the next prompt. prompt() does not throw: a failed step ends the turn with an event and
+// leaves a session that can go on. One prompt or settle at a time. io thread only, except
+// interrupt().
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/dialogue.h"
 #include "runtime/event_bus.h"
+#include "runtime/outcome.h"
 #include "tools/toolbox.h"
 
 namespace corvid::memory {
@@ -25,12 +32,12 @@ namespace corvid::runtime {
 
 struct SessionOptions {
   int max_steps = 50;  // replies of the model per prompt
-  std::size_t result_budget_bytes = 16 * 1024;
 };
 
 class Session {
  public:
   struct Rooms {  // all outlive the session
+    asio::any_io_executor io;
     Dialogue& dialogue;
     tools::Toolbox& toolbox;
     tools::ToolContext& context;
@@ -38,19 +45,24 @@ class Session {
     asio::thread_pool& journal_thread;  // one thread: SQLite
     EventBus& events;
   };
-  // `id` names a journaled session that has been created already.
-  Session(std::string id, Rooms rooms, SessionOptions options);
+  // A journaled session so far: a new one has its Opening and no steps, an old one is replayed.
+  struct Past {
+    std::string id;
+    std::vector<Entry> history;
+    std::int64_t steps = 0;
+  };
+  Session(Past past, Rooms rooms, SessionOptions options);
   ~Session();
 
-  asio::awaitable<model::Turn> prompt(std::string text);
+  asio::awaitable<Outcome> prompt(std::string text);
   // Idle time after an answer: drops reasoning by the model's rule.
   asio::awaitable<void> settle();
   // Stops the running reply or tool; everything so far stays. Any thread.
   void interrupt() noexcept;
 
  private:
-  struct Parts;
-  std::unique_ptr<Parts> parts_;
+  class Loop;
+  std::shared_ptr<Loop> loop_;
 };
 
 }  // namespace corvid::runtime
