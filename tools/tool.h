@@ -41,7 +41,9 @@ struct ToolContext {
   std::function<void(std::string_view)> on_output;
   // Asks the user for what the policy does not give; in headless runs the policy is the answer.
   std::function<asio::awaitable<Verdict>(std::string question)> approve;
-  // Runs plugin hooks: before (may replace the arguments or deny with a reason) and after.
+  // Runs plugin hooks, JSON in and out; an empty answer changes nothing. May be empty.
+  //   before_call  {name, arguments}                    ->  {arguments} or {deny: reason}
+  //   after_call   {name, arguments, result, is_error}  ->  {result: text}
   std::function<asio::awaitable<std::string>(std::string_view when, std::string json)> hook;
 };
 
