@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Tests of the exam itself: every chore can be solved, and nothing cheap solves one.
+
+    tests/eval/eval_test.py [--prompts FILE]
+
+FILE has the training data's prompts, one JSON string a line; without it they are asked from
+model/nano/generate.py --prompts.
+"""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+from chore import fill
+from chores import CHORES
+from workspace import attempt, oracle
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROMPTS = None  # --prompts
+
+
+def wording_pattern(wording):
+    """Matches every text that could come from this wording, whatever names stand in it."""
+    words = normal(re.sub(r"\{\w+\}", " NAME ", wording)).split()
+    return re.compile(" ".join(r"\S+( \S+){0,7}" if w == "name" else re.escape(w) for w in words))
+
+
+def normal(text):
+    """Lower case, without punctuation that stands beside words, without politeness at the ends."""
+    text = re.sub(r"[\"'`“”‘’]", "", text.lower())
+    text = re.sub(r"[.,:;!?]+(?=\s|$)", " ", text)
+    text = re.sub(r"^(please|could you|can you|hey)\s+|\s+(please|thanks|for me)\s*$", "", text)
+    return " ".join(text.split())
+
+
+def training_prompts():
+    if PROMPTS:
+        lines = pathlib.Path(PROMPTS).read_text().splitlines()
+    else:
+        generator = ROOT / "model/nano/generate.py"
+        if not generator.exists() or "--prompts" not in generator.read_text():
+            return None
+        done = subprocess.run([sys.executable, generator, "--prompts", "20000"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{generator} --prompts failed: {done.stderr[-500:]}")
+        lines = done.stdout.splitlines()
+    return sorted({normal(json.loads(line)) for line in lines if line.strip()})
+
+
+class Exam(unittest.TestCase):
+    def test_has_300_chores_with_wordings_of_their_own(self):
+        self.assertEqual(len(CHORES), 300)
+        self.assertEqual(len({chore.id for chore in CHORES}), 300)
+        wordings = [normal(turn.wording) for chore in CHORES for turn in chore.turns]
+        twice = {w for w in wordings if wordings.count(w) > 1}
+        self.assertFalse(twice)
+
+    def test_staging_is_the_same_every_time(self):
+        for chore in CHORES:
+            (a, facts_a), (b, facts_b) = chore.stage(), chore.stage()
+            self.assertEqual((a.files, a.ages, a.script, facts_a),
+                             (b.files, b.ages, b.script, facts_b), chore.id)
+
+    def test_every_oracle_passes(self):
+        for chore in CHORES:
+            with self.subTest(chore.id):
+                problem, dialogue = attempt(chore, oracle(chore))
+                self.assertIsNone(problem, dialogue)
+
+    def test_silence_fails(self):
+        self.nothing_passes(lambda prompt, workspace, number: "")
+
+    def test_saying_done_without_doing_fails(self):
+        self.nothing_passes(lambda prompt, workspace, number: "Done, I have done that for you.")
+
+    def test_repeating_the_task_fails(self):
+        # Naming the first of two options right is luck: at most the either-or chores may pass.
+        passed = self.passed_by(lambda prompt, workspace, number: prompt)
+        self.assertLessEqual(len(passed), 6, passed)
+
+    def test_reciting_the_whole_workspace_fails(self):
+        def recite(prompt, workspace, number):
+            done = subprocess.run(["bash", "-c", "find . -type f | grep -v .git/ | xargs tail -n +1"],
+                                  cwd=workspace, stdout=subprocess.PIPE)
+            return done.stdout.decode()
+        passed = self.passed_by(recite)
+        self.assertLessEqual(len(passed), 30, passed)
+
+    def test_always_pleading_incapable_solves_less_than_a_twentieth(self):
+        passed = self.passed_by(lambda prompt, workspace, number:
+                                "That is beyond me; give me a bigger model with --model.")
+        self.assertLess(len(passed), 15, passed)
+
+    def test_shares_no_wording_with_the_training_data(self):
+        prompts = training_prompts()
+        if prompts is None:
+            self.skipTest("there is no model/nano/generate.py --prompts")
+        self.assertGreater(len(prompts), 1000)
+        shared = {}
+        for chore in CHORES:
+            for turn in chore.turns:
+                pattern = wording_pattern(turn.wording)
+                hit = next((p for p in prompts if pattern.fullmatch(p)), None)
+                if hit:
+                    shared[chore.id] = (turn.wording, hit)
+        self.assertFalse(shared, "\n" + "\n".join(f"{k}: {v}" for k, v in shared.items()))
+
+    def nothing_passes(self, answer):
+        self.assertEqual(self.passed_by(answer), [])
+
+    def passed_by(self, answer):
+        return [chore.id for chore in CHORES if attempt(chore, answer)[0] is None]
+
+
+if __name__ == "__main__":
+    if "--prompts" in sys.argv:
+        at = sys.argv.index("--prompts")
+        PROMPTS = sys.argv[at + 1]
+        del sys.argv[at:at + 2]
+    unittest.main()
