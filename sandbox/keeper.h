@@ -1,0 +1,24 @@
+// The process that keeps one command: it starts the command, adopts and reaps whatever that starts,
+// watches its limits, and ends all of it when the command ends or when it is told to. Forked from
+// the stub; single-threaded; PID 1 of the command's namespace where there is one.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sandbox/descriptor.h"
+
+namespace corvid::sandbox {
+
+struct Order {
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;  // NAME=value
+  std::string cwd;
+  Descriptor status;  // see wire.h
+  Descriptor output;
+  Descriptor input;
+};
+
+[[noreturn]] void keep(Order order);
+
+}  // namespace corvid::sandbox

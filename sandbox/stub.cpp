@@ -1,0 +1,142 @@
+// The stub: this program started once more, single-threaded, without a secret in its memory or
+// environment. It lives as long as its sandbox and forks a keeper for every command.
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <map>
+#include <vector>
+
+#include "sandbox/error.h"
+#include "sandbox/keeper.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/tree.h"
+#include "sandbox/wire.h"
+
+namespace corvid::sandbox {
+namespace {
+
+constexpr int kControl = 3;  // the socket to the program
+
+class Stub {
+ public:
+  Stub();
+  void serve();
+
+ private:
+  void start(wire::Packet packet);
+  void reap();
+  void kill_abandoned(const std::vector<pollfd>& events);
+  void kill_all();
+  std::vector<pid_t> keepers() const;
+
+  Descriptor control_{kControl};
+  Descriptor signals_;
+  std::map<pid_t, Descriptor> running_;  // keeper to its status socket
+};
+
+Stub::Stub() {
+  ::close_range(kControl + 1, ~0U, 0);
+  sigset_t watched;
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &watched, nullptr);
+  signals_.reset(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+std::vector<pid_t> Stub::keepers() const {
+  std::vector<pid_t> found;
+  for (const auto& [pid, status] : running_) found.push_back(pid);
+  return found;
+}
+
+void Stub::start(wire::Packet packet) {
+  if (packet.descriptors.size() != 3) throw SandboxError("a run packet lacks descriptors");
+  Order order;
+  order.argv = packet.fields.take_texts();
+  order.environment = packet.fields.take_texts();
+  order.cwd = packet.fields.take_text();
+  order.status = std::move(packet.descriptors[0]);
+  order.output = std::move(packet.descriptors[1]);
+  order.input = std::move(packet.descriptors[2]);
+
+  const pid_t keeper = ::fork();
+  if (keeper == 0) {
+    control_.reset();
+    signals_.reset();
+    running_.clear();
+    keep(std::move(order));
+  }
+  if (keeper < 0) {
+    wire::Fields fields;
+    fields.put(errno).put(std::string_view("sandbox: fork"));
+    wire::send(order.status.get(), wire::Kind::failed, fields);
+    return;
+  }
+  running_.emplace(keeper, std::move(order.status));
+}
+
+void Stub::reap() {
+  bool lost_keeper = false;
+  int status;
+  for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    const auto found = running_.find(pid);
+    if (found == running_.end()) continue;  // an orphan
+    lost_keeper |= WIFSIGNALED(status);
+    wire::send(found->second.get(), wire::Kind::finished, {});
+    running_.erase(found);
+  }
+  if (lost_keeper) kill_descendants(::getpid(), keepers());  // what it kept is ours now
+}
+
+// A keeper whose socket the program has closed is not asked any more.
+void Stub::kill_abandoned(const std::vector<pollfd>& events) {
+  for (const auto& [keeper, status] : running_) {
+    for (const pollfd& event : events) {
+      if (event.fd == status.get() && (event.revents & POLLHUP)) ::kill(keeper, SIGKILL);
+    }
+  }
+}
+
+void Stub::kill_all() {
+  for (const pid_t keeper : keepers()) ::kill(keeper, SIGTERM);  // ends its tree, then itself
+  for (int i = 0; i < 1000 && !running_.empty(); ++i) {
+    reap();
+    ::usleep(1000);
+  }
+  kill_descendants(::getpid());
+}
+
+void Stub::serve() {
+  while (true) {
+    std::vector<pollfd> events{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+    for (const auto& [keeper, status] : running_) events.push_back({status.get(), 0, 0});
+    ::poll(events.data(), events.size(), -1);
+    kill_abandoned(events);
+    signalfd_siginfo signal;
+    while (::read(signals_.get(), &signal, sizeof signal) == sizeof signal) continue;
+    reap();
+    if (!events[0].revents) continue;
+    std::optional<wire::Packet> packet = wire::receive(control_.get());
+    if (!packet) return kill_all();  // the program is gone
+    if (packet->kind == wire::Kind::run) start(std::move(*packet));
+  }
+}
+
+}  // namespace
+
+int run_stub(int, char**) {
+  try {
+    Stub().serve();
+    return 0;
+  } catch (const std::exception&) {
+    return 1;  // the program sees the socket close
+  }
+}
+
+}  // namespace corvid::sandbox
