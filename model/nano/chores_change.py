@@ -1,0 +1,405 @@
+"""Chores that change files: create, append, rename, move, copy, delete, replace."""
+import os
+
+from chores import *
+from world import edit, ok, quote, shell, write
+
+
+def failed(result):
+  return "No such file" in result or "cannot stat" in result or "cannot remove" in result
+
+
+def some_text(w):
+  """One line of text, as a person would dictate it."""
+  r, k = w.rng, w.rng.random()
+  if k < 0.4:
+    return w.phrase(1, 6)
+  if k < 0.5:
+    return w.phrase(2, 6).capitalize() + r.choice([".", "!", "", "."])
+  if k < 0.6:
+    return f"{w.word()}={w.value()}"
+  if k < 0.7:
+    return f"{w.word()}: {w.value()}"
+  if k < 0.76:
+    return "- " + w.phrase(1, 4)
+  if k < 0.82:
+    return ",".join(w.word() for _ in range(r.randrange(2, 5)))
+  if k < 0.86:
+    return f"{w.word()} isn't {w.word()}"
+  if k < 0.9:
+    return f"# {w.phrase(1, 3).title()}"
+  if k < 0.95:
+    return w.code()
+  return f"{w.word()} ({w.phrase(1, 3)}) & {w.word()}"
+
+
+def quoted(w, text, always=False):
+  r = w.rng
+  forms = ['"{}"', '"{}"', "`{}`"] + (["'{}'", "'{}'"] if "'" not in text else [])
+  if not always and r.random() < 0.25:
+    return text
+  return r.choice(forms).replace("{}", text)
+
+
+def create_file(w):
+  r = w.rng
+  folder = "" if r.random() < 0.55 else (w.folder() if r.random() < 0.6 else w.folder(make=False)) + "/"
+  path = folder + w.file_name()
+  w.scatter(0, 3)
+  kind = r.choice(["line", "line", "line", "lines", "lines", "empty"])
+  f = spoken_file(w, path).replace("my ", "")
+  f = r.choice([f, f, f, f"a file called {wrap_name(w, path)}", f"a new file {wrap_name(w, path)}", f"a file named {wrap_name(w, path)}", f"a file {wrap_name(w, path)}"])
+  if kind == "empty":
+    moods = {"do": ["create an empty file {p}", "make an empty file (called|named) {p}", "create {f} with nothing in it", "touch {p}", "create {f}[, leave it empty]", "add an empty {p}", "create the empty file {p}", "make a blank file {p}"], "free": ["I need an empty file (called|named) {p}", "there should be an empty file {p}[.]"]}
+    content = ""
+  elif kind == "line":
+    text = some_text(w)
+    content = text + "\n"
+    slots_t = quoted(w, text)
+    moods = {"do": ["create {f} (containing|with) [the (text|line|content|words)] {t}", "create {f} that says {t}", "write {t} (to|into) {f}", "make {f} with the (text|content|line) {t}", "create {f} and write {t} (into it|in it|to it)", "save {t} (as|in|to|into) {f}", "put {t} into a new file (called|named) {p}", "create {f}: {t}", "create {f} with the content {t}", "store {t} in a file called {p}", "write a file {p} that contains {t}", "create {f} with one line: {t}",
+                    "start a new file {p} with {t} in it", "create {f} holding the text {t}", "generate {f} with the single line {t}", "create {f} whose only line is {t}"],
+             "free": ["I need a file {p} that (says|contains) {t}", "there should be a file {p} (with|containing) {t}", "new file {p}: {t}", "{p} should (contain|say) {t}, please create it"]}
+  else:
+    rows = [some_text(w) if r.random() < 0.5 else w.word() for _ in range(r.randrange(2, 5))]
+    if any("," in x or " and " in x for x in rows):
+      rows = [w.word() for _ in rows]
+    content = "\n".join(rows) + "\n"
+    each = [quoted(w, x, True) for x in rows] if r.random() < 0.35 else rows
+    slots_t = r.choice([listing(each), ", ".join(each), listing(each), "\n".join(rows)])
+    count = {2: "two", 3: "three", 4: "four"}[len(rows)]
+    moods = {"do": [f"create {{f}} with the lines {{t}}", f"create {{f}} with ({count}|{len(rows)}) lines: {{t}}", f"write the lines {{t}} (to|into) {{f}}", f"make {{f}} with these lines: {{t}}", f"create {{f}} containing the {count} lines {{t}}", "create {f}, one (item|word|entry) per line: {t}", "write {t} into {f}, each on its own line", "save the lines {t} (in|to|as) {f}", "create {f} with {t} on separate lines", "create {f} listing {t}, one per line"],
+             "free": ["I need a file {p} with the lines {t}", f"new file {{p}} with {count} lines: {{t}}"]}
+    if "\n" in slots_t:
+      moods = {"do": ["create {f} with (this|the following) (content|text):\n{t}", "write (this|the following) (to|into) {f}:\n{t}", "save this as {p}:\n{t}", "create {f} with these lines:\n{t}"], "free": ["new file {p}:\n{t}"]}
+  slots = dict(f=f, p=wrap_name(w, path), t=slots_t if kind != "empty" else "")
+
+  def play():
+    call = write(path, content)
+    shown = content.rstrip("\n").replace("\n", " / ")
+    yield (f"Create {path} with: {shown}" if content else f"Create {path}, empty."), call
+    return "It is written.", f"Created {path}."
+  return Chore("create", moods, slots, play)
+
+
+def heredoc(text):
+  return f"<<'EOF'\n{text}\nEOF"
+
+
+def append(w):
+  r = w.rng
+  path = w.put(w.place() + w.file_name(r.choice(["txt", "md", "log", "csv", None])), w.text(r.randrange(1, 7)))
+  w.scatter(0, 3)
+  top = r.random() < 0.15
+  text = some_text(w)
+  real = path
+  path = maybe_missing(w, path, 0.05)
+  if not top and r.random() < 0.15:
+    rows = [w.word() for _ in range(r.randrange(2, 4))]
+    text = "\n".join(rows)
+  t = quoted(w, text) if "\n" not in text else listing([quoted(w, x, True) for x in rows])
+  slots = dict(f=spoken_file(w, path), t=t)
+  if "\n" in text:
+    moods = {"do": ["append the lines {t} to {f}", "add the lines {t} to [the end of] {f}", "append {t} to {f}, each on its own line", "add {t} at the end of {f} as separate lines"]}
+  elif top:
+    moods = {"do": ["(add|insert|put) [the line] {t} (at the top of|at the beginning of|at the start of|as the first line of|on top of) {f}", "prepend [the line] {t} to {f}", "insert {t} before the first line of {f}"], "free": ["{f} should start with the line {t}, please add it"]}
+  else:
+    moods = {"do": ["append [the (line|text)] {t} to [the end of] {f}", "add [the (line|text|words)] {t} (to|at) the end of {f}", "add the line {t} to {f}", "put [the line] {t} at the (end|bottom) of {f}", "add a line (saying|with|that says) {t} to {f}", "append {t} to {f}", "write {t} at the end of {f}", "add {t} as the last line of {f}", "add {t} to the bottom of {f}", "extend {f} with the line {t}", "attach [the line] {t} to {f}",
+                    "insert {t} at the end of {f}", "tack [the line] {t} onto [the end of] {f}", "add {t} to {f}"],
+             "free": ["{f} needs (another|one more) line: {t}", "{f} should end with the line {t}, please (append|add) it", "one more line for {f}: {t}", "{f} is missing the line {t} at the end, add it"]}
+
+  def play():
+    p = path
+    shown = text.replace("\n", " / ")
+    if top:
+      r = yield f"Put at the top of {p}: {shown}", shell(f"cat - {quote(p)} {heredoc(text).replace(chr(10), ' > .new && mv .new ' + quote(p) + chr(10), 1)}")
+      if failed(r):
+        return f"{p} does not exist.", f"There is no {p} here, so nothing was changed."
+      return "It is done.", f"Added the line at the top of {p}."
+    r = yield f"Append to {p}: {shown}", shell(f"sed -i '$a\\' {quote(p)} && cat >> {quote(p)} {heredoc(text)}")
+    if not ok(r):
+      found = yield from look_for(w, p)
+      if found is None:
+        return f"{p} is nowhere.", f"There is no {p} here, so nothing was changed."
+      p = found
+      r = yield f"It is {p}. Append: {shown}", shell(f"sed -i '$a\\' {quote(p)} && cat >> {quote(p)} {heredoc(text)}")
+    return "It is done.", f"Appended to {p}: {shown}"
+  if top and path != real:
+    return append(w)
+  return Chore("append", moods, slots, play)
+
+
+def changing(w, path, thought, command, done):
+  """Runs command(path), looking for the file when it is not there; `done(path)` is the answer."""
+  r = yield thought, shell(command(path))
+  if failed(r):
+    found = yield from look_for(w, path)
+    if found is None:
+      return f"{path} is nowhere.", f"There is no {path} here, so nothing was changed."
+    path = found
+    r = yield f"It is {path}.", shell(command(path))
+  return ("It is done.", done(path)) if ok(r) else ("It failed.", f"That failed: {body(r)[0] if body(r) else 'no reason given'}")
+
+
+def rename(w):
+  r = w.rng
+  if r.random() < 0.2:
+    ext, to = w.extension(), w.extension()
+    d = w.folder() if r.random() < 0.6 else "."
+    w.fill_folder(d, 0, 2)
+    base = "" if d == "." else d + "/"
+    for _ in range(r.randrange(1, 5)):
+      w.put(base + w.file_name(ext))
+    if to == ext:
+      to = ext + "x"
+    slots = dict(i=in_folder(w, d), a=r.choice([f".{ext}", f"*.{ext}", ext, f".{ext}"]), b=r.choice([f".{to}", f".{to}", f"*.{to}"]))
+    moods = {"do": ["rename all {a} files {i} to {b}", "change the extension of [all] the {a} files {i} to {b}", "rename every {a} file {i} to {b}", "give all {a} files {i} the extension {b}", "turn the {a} files {i} into {b} files by renaming them", "change all {a} extensions {i} to {b}"]}
+    loop = f'for f in {quote(base) if base else ""}*.{ext}; do mv "$f" "${{f%.{ext}}}.{to}"; done && ls {quote(d)}'.replace("ls .", "ls")
+
+    def play_all():
+      yield f"Rename each .{ext} file {where(d)} to .{to}.", shell(loop)
+      return "It is done.", f"Renamed the .{ext} files {where(d)} to .{to}."
+    return Chore("rename", moods, slots, play_all)
+  is_dir = r.random() < 0.15
+  if is_dir:
+    path = w.folder()
+    w.fill_folder(path, 1, 3)
+    new = w.folder_name()
+  else:
+    path = w.put(w.place() + w.file_name())
+    new = w.file_name(path.rsplit(".", 1)[1]) if r.random() < 0.6 else w.file_name()
+  w.scatter(0, 3)
+  folder = os.path.dirname(path)
+  to = os.path.join(folder, new)
+  says = new if r.random() < 0.6 or not folder else to
+  if not is_dir:
+    path = maybe_missing(w, path) if not folder else path
+  slots = dict(a=spoken_folder(w, path) if is_dir else spoken_file(w, path), b=wrap_name(w, says))
+  moods = {"do": ["rename {a} (to|as|into) {b}", "rename {a} to {b}", "give {a} the [new] name {b}", "change the name of {a} to {b}", "call {a} {b} instead", "change {a}'s name to {b}", "rename {a}: the new name is {b}", "rename {a} so that it is called {b}"],
+           "free": ["{a} should be (called|named) {b}", "{a} should be renamed to {b}", "the name of {a} should be {b}, please rename it", "I want {a} to be called {b}", "{a} has the wrong name, it should be {b}", "{a} -> {b}, please rename"]}
+
+  def play():
+    def target(p):
+      return os.path.join(os.path.dirname(p), new)
+    return (yield from changing(w, path, f"Rename {path} to {target(path)}.", lambda p: f"mv -n {quote(p)} {quote(target(p))}", lambda p: f"Renamed {p} to {target(p)}."))
+  return Chore("rename", moods, slots, play)
+
+
+def move(w):
+  r = w.rng
+  copy = r.random() < 0.35
+  verb, past, prog = ("copy", "Copied", "cp") if copy else ("move", "Moved", "mv")
+  dst = w.folder(make=r.random() < 0.65)
+  if r.random() < 0.5:
+    w.fill_folder(dst, 0, 2) if w.exists(dst) else None
+  slots = dict(d=spoken_folder(w, dst))
+  V = "(copy|copy|duplicate)" if copy else "(move|move|put|relocate|shift|transfer)"
+  if r.random() < 0.4:
+    ext = w.extension()
+    src = w.folder() if r.random() < 0.6 else "."
+    w.fill_folder(src, 0, 2)
+    base = "" if src == "." else src + "/"
+    for _ in range(r.randrange(1, 5)):
+      w.put(base + w.file_name(ext))
+    slots.update(i=in_folder(w, src), E=r.choice([f".{ext}", f"*.{ext}", ext, f".{ext}"]), e=ext, s="here" if src == "." else spoken_folder(w, src))
+    moods = {"do": [f"{V} [all] [the] {{E}} files {{i}} (to|into) {{d}}", f"{V} every {{E}} file {{i}} (to|into) {{d}}", f"{V} all files ending in .{{e}} {{i}} into {{d}}", f"{V} [all] the {{E}} files from {{s}} (to|into) {{d}}", f"{V} each {{E}} file {{i}} over to {{d}}", f"take all {{E}} files {{i}} and {verb} them (to|into) {{d}}", f"{verb} {{E}} files {{i}} to {{d}}", "collect all {E} files {i} in {d}" if not copy else "copy all {E} files {i} into {d}"]}
+    command = f"mkdir -p {quote(dst)} && {prog} {quote(base) if base else ''}*.{ext} {quote(dst)}/"
+
+    def play_all():
+      res = yield f"{verb.capitalize()} each .{ext} file {where(src)} to {dst}.", shell(command)
+      if not ok(res):
+        return "There are none.", f"There are no .{ext} files {where(src)}."
+      return "It is done.", f"{past} the .{ext} files {where(src)} to {dst}."
+    return Chore(verb, moods, slots, play_all)
+  path = w.put(w.place() + w.file_name())
+  path = maybe_missing(w, path, 0.06)
+  w.scatter(0, 3)
+  if copy and r.random() < 0.45:  # to a new name
+    to = (os.path.dirname(path) + "/" if os.path.dirname(path) and r.random() < 0.5 else "") + w.file_name(path.rsplit(".", 1)[1] if r.random() < 0.6 else None)
+    slots = dict(f=spoken_file(w, path), b=wrap_name(w, to))
+    moods = {"do": ["copy {f} to {b}", "make a copy of {f} (called|named) {b}", "duplicate {f} as {b}", "copy {f} as {b}", "create a copy of {f} (called|named|under the name) {b}", "back up {f} (to|as) {b}", "save a copy of {f} as {b}"]}
+
+    def play_copy():
+      return (yield from changing(w, path, f"Copy {path} to {to}.", lambda p: f"cp {quote(p)} {quote(to)}", lambda p: f"Copied {p} to {to}."))
+    return Chore("copy", moods, slots, play_copy)
+  slots["f"] = spoken_file(w, path)
+  moods = {"do": [f"{V} {{f}} (to|into) {{d}}", f"{V} {{f}} into {{d}}", f"{V} {{f}} over to {{d}}", f"take {{f}} and {verb} it (to|into) {{d}}", "put a copy of {f} (in|into) {d}" if copy else "put {f} (in|into) {d}", f"{verb} {{f}} to {{d}}", f"{verb} {{f}} to {{d}}"],
+           "free": [f"{{f}} should be {'copied' if copy else 'moved'} (to|into) {{d}}", f"I need {'a copy of ' if copy else ''}{{f}} in {{d}}" if copy else "{f} belongs in {d}, (please move it|move it there)", "{f} should be in {d}, move it there" if not copy else "I want {f} copied to {d}"]}
+
+  def play():
+    return (yield from changing(w, path, f"{verb.capitalize()} {path} to {dst}.", lambda p: f"mkdir -p {quote(dst)} && {prog} {quote(p)} {quote(dst)}/", lambda p: f"{past} {p} to {dst}."))
+  return Chore(verb, moods, slots, play)
+
+
+def delete(w):
+  r = w.rng
+  kind = r.choice(["file", "file", "file", "folder", "ext"])
+  w.scatter(1, 3)
+  if kind == "file":
+    path = maybe_missing(w, w.put(w.place() + w.file_name()), 0.08)
+    slots = dict(f=spoken_file(w, path))
+    moods = {"do": ["delete {f}", "remove {f}", "erase {f}", "get rid of {f}", "rm {f}", "throw away {f}", "trash {f}"], "free": ["{f} can go, delete it", "I don't need {f} (anymore|any more), (delete|remove) it", "{f} is obsolete, please remove it"]}
+
+    def play():
+      return (yield from changing(w, path, f"Delete {path}.", lambda p: f"rm {quote(p)}", lambda p: f"Deleted {p}."))
+  elif kind == "folder":
+    d = w.folder()
+    w.fill_folder(d, 1, 3)
+    slots = dict(d=r.choice([f"the folder {wrap_name(w, d)}", f"the {wrap_name(w, d)} folder", f"the directory {wrap_name(w, d)}", f"folder {d}/"]))
+    moods = {"do": ["delete {d}", "delete {d} and everything in it", "remove {d} [completely|with its contents]", "get rid of {d}"]}
+
+    def play():
+      yield f"Delete the folder {d}.", shell(f"rm -r {quote(d)}")
+      return "It is done.", f"Deleted {d}."
+  else:
+    ext, d = w.extension(), (w.folder() if r.random() < 0.6 else ".")
+    w.fill_folder(d, 0, 2)
+    base = "" if d == "." else d + "/"
+    for _ in range(r.randrange(1, 4)):
+      w.put(base + w.file_name(ext))
+    slots = dict(i=in_folder(w, d), E=r.choice([f".{ext}", f"*.{ext}", ext]), e=ext)
+    moods = {"do": ["delete all {E} files {i}", "remove [all] the {E} files {i}", "delete every {E} file {i}", "delete all files ending in .{e} {i}", "get rid of the {E} files {i}", "clean up the {E} files {i}"]}
+
+    def play():
+      yield f"Delete each .{ext} file {where(d)}.", shell(f"find {quote(d)} -type f -name '*.{ext}' -delete")
+      return "It is done.", f"Deleted the .{ext} files {where(d)}."
+  return Chore("delete", moods, slots, play)
+
+
+def make_folder(w):
+  r = w.rng
+  n = r.choice([1, 1, 1, 2, 3])
+  names = [w.folder(make=False) for _ in range(n)]
+  if n == 1 and r.random() < 0.2:
+    names[0] += "/" + w.folder_name()
+  slots = dict(d=listing([wrap_name(w, x) for x in names]), p=r.choice(["folder", "directory"]) if n == 1 else r.choice(["folders", "directories"]))
+  moods = {"do": ["create a {p} (called|named) {d}", "create the {p} {d}", "make a {p} {d}", "make the {p} {d}", "mkdir {d}", "add a {p} (called|named) {d}", "set up a {p} {d}", "create a new {p} (called|named) {d}", "create {p} {d}"] if n == 1 else
+           ["create the {p} {d}", "make the {p} {d}", "mkdir {d}", "create {p} (called|named) {d}", "set up the {p} {d}", "create new {p} {d}", "add {p} named {d}"],
+           "free": ["I need a {p} (called|named) {d}", "there should be a {p} {d}"] if n == 1 else ["I need the {p} {d}"]}
+
+  def play():
+    yield f"Create {listing(names)}.", shell("mkdir -p " + " ".join(quote(x) for x in names))
+    return "It is done.", f"Created {listing(names)}."
+  return Chore("mkdir", moods, slots, play)
+
+
+def sed_quote(s, pattern):
+  for c in ("\\", "&", "|") if not pattern else ("\\", ".", "*", "[", "]", "^", "$", "|"):
+    s = s.replace(c, "\\" + c)
+  return s
+
+
+def replace(w):
+  r = w.rng
+  old, new = r.choice([(w.word, w.word), (w.word, w.word), (w.code, w.code), (lambda: w.phrase(2, 4), lambda: w.phrase(1, 4)), (w.value, w.value), (lambda: w.word().capitalize(), lambda: w.word().capitalize()), (w.stem, w.stem)])
+  old, new = old(), new()
+  if r.random() < 0.15:
+    key = w.word()
+    old, new = f"{key}={old}", f"{key}={new}"
+  if old == new or len(old) < 3 or "'" in old + new:
+    return replace(w)
+  kind = r.choice(["one", "one", "one", "all", "folder"])
+  times = r.choice([1, 1, 1, 1, 2, 3]) if kind == "one" else r.randrange(1, 4)
+  there = r.random() < 0.94
+  def make():
+    lines = w.text(r.randrange(1, 7)).splitlines()
+    for _ in range(times if there else 0):
+      lines.insert(r.randrange(len(lines) + 1), r.choice(["{}", "{} " + w.phrase(1, 3), w.phrase(1, 3) + " {}", w.word() + ": {} " + w.word(), w.word() + " {} " + w.phrase(1, 3), w.word() + " {}", w.word() + "={}"]).replace("{}", old))
+    return "\n".join(lines) + "\n"
+  d = w.folder() if kind == "folder" and r.random() < 0.6 else "."
+  if kind == "folder":
+    for _ in range(r.randrange(1, 4)):
+      w.put(("" if d == "." else d + "/") + w.file_name(), make())
+    path = ""
+  else:
+    real = w.put(w.place() + w.file_name(), make())
+    path = maybe_missing(w, real, 0.05) if there else real
+  w.scatter(0, 2)
+  q = r.choice(["{}", "{}", "'{}'", '"{}"', "`{}`"])
+  if " " in old + new and q == "{}":
+    q = '"{}"'
+  slots = dict(f=spoken_file(w, path or "x"), i=in_folder(w, d) or "here", d=spoken_folder(w, d), a=q.replace("{}", old), b=q.replace("{}", new))
+  if kind == "one":
+    moods = {"do": ["replace {a} (with|by) {b} in {f}", "change {a} to {b} in {f}", "in {f}, (replace|swap) {a} (with|for|by) {b}".replace("(with|for|by)", "with"), "in {f}, change {a} (to|into) {b}", "substitute {b} for {a} in {f}", "swap {a} for {b} in {f}", "edit {f} so that {a} becomes {b}", "edit {f} and change {a} to {b}", "turn {a} into {b} in {f}", "update {f}: {a} should (be|become) {b}", "correct {a} to {b} in {f}", "fix {f}: replace {a} by {b}", "open {f} and replace {a} with {b}"],
+             "free": ["{a} in {f} should be {b}", "in {f}, {a} should (be|become|read) {b}", "{f} says {a} but it should say {b}, please fix it", "{f} has {a} where it should have {b}, (change|fix) that", "there's a mistake in {f}: {a} should be {b}, please correct it"]}
+  elif kind == "all":
+    moods = {"do": ["replace (all|every|each) {a} (with|by) {b} in {f}", "replace all occurrences of {a} (with|by) {b} in {f}", "replace every occurrence of {a} in {f} with {b}", "change every {a} to {b} in {f}", "change all {a} in {f} to {b}", "in {f}, replace {a} with {b} everywhere", "swap every {a} for {b} in {f}", "replace {a} with {b} throughout {f}", "globally replace {a} by {b} in {f}", "substitute {b} for every {a} in {f}"]}
+  else:
+    moods = {"do": ["replace {a} (with|by) {b} in (all|every) files {i}".replace("(all|every) files", "all files"), "replace {a} with {b} in every file {i}", "change {a} to {b} in all files {i}", "replace all occurrences of {a} with {b} {i}", "change every {a} to {b} in the files {i}", "swap {a} for {b} in all the files {i}", "substitute {b} for {a} in every file {i}"]}
+  sed = f"'s|{sed_quote(old, True)}|{sed_quote(new, False)}|g'"
+
+  def play():
+    p = path
+    if kind == "folder":
+      rows = body((yield f"Find the files {where(d)} with {old}.", shell(f"grep -rlF -- {quote(old)} {quote(d)}")))
+      if not rows:
+        return "Nothing contains it.", f"No file {where(d)} contains {old}, so nothing was changed."
+      yield f"Replace {old} by {new} in {plural(len(rows), 'file')}.", shell(f"grep -rlF -- {quote(old)} {quote(d)} | xargs -d '\\n' sed -i {sed}")
+      return "It is done.", f"Replaced {old} by {new} in {listing(rows)}."
+    if kind == "all":
+      return (yield from changing_all(p))
+    res = yield f"Replace {old} by {new} in {p}.", edit(p, old, new)
+    if "does not exist" in res:
+      found = yield from look_for(w, p)
+      if found is None:
+        return f"{p} is nowhere.", f"There is no {p} here, so nothing was changed."
+      p = found
+      res = yield f"It is {p}.", edit(p, old, new)
+    if "occurs" in res:
+      yield f"It occurs more than once. Replace every {old} by {new}.", shell(f"sed -i {sed} {quote(p)}")
+      return "It is done.", f"Replaced every {old} by {new} in {p}."
+    if "is not in" in res:
+      return "It is not there.", f"{p} does not contain {old}, so nothing was changed."
+    return "It is done.", f"Replaced {old} by {new} in {p}."
+
+  def changing_all(p):
+    rows = yield f"Count {old} in {p}.", shell(f"grep -cF -- {quote(old)} {quote(p)}")
+    if "No such file" in rows:
+      found = yield from look_for(w, p)
+      if found is None:
+        return f"{p} is nowhere.", f"There is no {p} here, so nothing was changed."
+      p = found
+      rows = yield f"It is {p}.", shell(f"grep -cF -- {quote(old)} {quote(p)}")
+    if not ok(rows):
+      return "It is not there.", f"{p} does not contain {old}, so nothing was changed."
+    yield f"Replace every {old} by {new} in {p}.", shell(f"sed -i {sed} {quote(p)}")
+    return "It is done.", f"Replaced every {old} by {new} in {p}."
+  return Chore("replace", moods, slots, play)
+
+
+def tidy(w):
+  """Small one-command changes: sort, unique, executable, archive."""
+  r = w.rng
+  kind = r.choice(["sort", "unique", "exec", "tar", "untar"])
+  path = w.put(w.place() + w.file_name("sh" if kind == "exec" else r.choice(["txt", "csv", "list"])), "".join(w.word() + "\n" for _ in range(r.randrange(2, 8))))
+  w.scatter(0, 2)
+  slots = dict(f=spoken_file(w, path))
+  q = quote(path)
+  if kind == "sort":
+    moods = {"do": ["sort {f}", "sort the lines (of|in) {f} [alphabetically]", "put the lines of {f} in alphabetical order", "sort {f} in place", "order the lines of {f} alphabetically"]}
+    step, call, done = f"Sort {path}.", f"sort -o {q} {q}", f"Sorted {path}."
+  elif kind == "unique":
+    moods = {"do": ["remove duplicate lines from {f}", "remove the duplicates in {f}", "deduplicate {f}", "drop repeated lines from {f}", "delete duplicate lines in {f}"]}
+    step, call, done = f"Drop repeated lines of {path}.", f"awk '!seen[$0]++' {q} > .new && mv .new {q}", f"Removed the repeated lines of {path}."
+  elif kind == "exec":
+    moods = {"do": ["make {f} executable", "chmod +x {f}", "set the executable bit on {f}", "give {f} execute permission"], "free": ["{f} should be executable"]}
+    step, call, done = f"Make {path} executable.", f"chmod +x {q}", f"{path} is executable now."
+  elif kind == "tar":
+    d = w.folder()
+    w.fill_folder(d, 1, 3)
+    to = w.file_name("tar.gz")
+    slots = dict(d=spoken_folder(w, d), t=wrap_name(w, to))
+    moods = {"do": ["pack {d} into {t}", "create an archive {t} of {d}", "archive {d} as {t}", "compress {d} (to|into) {t}", "make a tarball {t} from {d}", "tar {d} up as {t}"]}
+    step, call, done = f"Pack {d} into {to}.", f"tar -czf {quote(to)} {quote(d)}", f"Packed {d} into {to}."
+  else:
+    d = w.folder()
+    w.fill_folder(d, 1, 3)
+    to = w.file_name("tar.gz")
+    w.shell(f"tar -czf {quote(to)} {quote(d)} && rm -r {quote(d)}")
+    slots = dict(t=wrap_name(w, to))
+    moods = {"do": ["unpack {t}", "extract {t}", "unpack the archive {t}", "extract the archive {t} here", "untar {t}"]}
+    step, call, done = f"Unpack {to}.", f"tar -xzf {quote(to)}", f"Unpacked {to}."
+
+  def play():
+    yield step, shell(call)
+    return "It is done.", done
+  return Chore("tidy", moods, slots, play)

@@ -1,0 +1,369 @@
+"""Chores that look: find, search, read values, parts of files, compare."""
+import json
+
+from chores import *
+from chores_count import number, some_folder
+from world import quote, shell
+
+
+def find_name(w):
+  r = w.rng
+  kind = r.choice(["exact", "exact", "ext", "ext", "part", "folder"])
+  ext = w.extension()
+  d = "." if kind == "exact" and r.random() < 0.7 else some_folder(w, 1, 5, ext, 0.5)
+  base = "" if d == "." else d + "/"
+  there = r.random() < 0.85
+  if kind == "exact":
+    name = w.file_name()
+    if there:
+      for _ in range(r.choice([1, 1, 1, 1, 2])):
+        w.put(base + r.choice(["", w.folder_name() + "/", w.folder_name() + "/" + w.folder_name() + "/"]) + name)
+    w.scatter(1, 4)
+    slots = dict(n=wrap_name(w, name), i=in_folder(w, d))
+    moods = {"do": ["find [the file] {n} {i}", "locate [the file] {n} {i}", "find out where {n} is {i}", "search for (the file|a file called|a file named) {n} {i}", "find [the|a] file (called|named) {n} {i}", "look for {n} {i}", "look {i} for a file named {n}",
+                    "hunt down {n} {i}", "find me {n} {i}", "track down {n} {i}"],
+             "q": ["where is {n} {i}", "where is the file {n} {i}", "in which folder is {n} {i}", "where can I find {n} {i}", "where did {n} go {i}", "is there a file (called|named) {n} {i}", "where {i} is {n}",
+                   "which (folder|directory) {i} (has|contains|holds) {n}", "do we have a {n} {i}", "where did I put {n} {i}", "what is the path of {n} {i}"],
+             "np": ["the path (to|of) {n} {i}", "the location of {n} {i}", "the folder {i} that has {n}"],
+             "iq": ["where {n} is {i}", "in which folder {n} is {i}", "where I can find {n} {i}", "if there is a {n} {i}", "where {n} (lives|went|hides) {i}"]}
+    command, what = f"find {quote(d)} -name {quote(name)}", f"file named {name}"
+  elif kind == "folder":
+    name = w.folder_name()
+    if there:
+      w.fill_folder(base + r.choice(["", w.folder_name() + "/"]) + name, 1, 2)
+    w.scatter(1, 3)
+    slots = dict(n=wrap_name(w, name), i=in_folder(w, d))
+    moods = {"do": ["find the folder {n} {i}", "locate the {n} folder {i}", "find (a|the) folder (called|named) {n} {i}", "look for the {n} folder {i}"],
+             "q": ["where is the {n} folder {i}", "where is the folder {n} {i}", "is there a folder (called|named) {n} {i}", "where can I find the folder {n} {i}"],
+             "np": ["the path of the {n} folder {i}", "the location of the folder {n} {i}"], "iq": ["where the {n} folder is {i}", "where the folder {n} is {i}"]}
+    command, what = f"find {quote(d)} -type d -name {quote(name)}", f"folder named {name}"
+  elif kind == "ext":
+    if there:
+      for _ in range(r.randrange(1, 4)):
+        w.put(base + r.choice(["", w.folder_name() + "/"]) + w.file_name(ext))
+    slots = dict(E=r.choice([f".{ext}", f".{ext}", f"*.{ext}", ext, f"`.{ext}`"]), e=ext, i=in_folder(w, d), d=spoken_folder(w, d))
+    moods = {"do": ["list [all] [the] {E} files {i}", "find [all] [the] {E} files {i}", "show [all] [the] {E} files {i}", "find (every|each) {E} file {i}", "list every {E} file {i}", "list all files (ending in|ending with|with extension) .{e} {i}", "find all files ending in .{e} {i}", "name [all] the {E} files {i}", "enumerate the {E} files {i}",
+                    "search {d} for {E} files"],
+             "q": ["which {E} files are {i}", "what {E} files are there {i}", "which {E} files does {d} (contain|have)", "where are the {E} files {i}", "are there [any] {E} files {i}", "what are the {E} files {i} called", "which files {i} end (in|with) .{e}", "do we have any {E} files {i}"],
+             "np": ["the {E} files {i}", "a list of [all] [the] {E} files {i}", "the names of the {E} files {i}", "all {E} files {i}", "the paths of all {E} files {i}"],
+             "iq": ["which {E} files are {i}", "which {E} files there are {i}", "what the {E} files {i} are called"]}
+    command, what = f"find {quote(d)} -type f -name '*.{ext}'", f".{ext} file"
+  else:
+    part = w.word()
+    if there:
+      for _ in range(r.randrange(1, 4)):
+        w.put(base + r.choice(["", w.folder_name() + "/"]) + r.choice([part + "_" + w.word(), w.word() + "-" + part, part + str(r.randrange(99)), w.word() + "_" + part + "_" + w.word()]) + "." + w.extension())
+    slots = dict(n=wrap_name(w, part), i=in_folder(w, d))
+    moods = {"do": ["find [all] files {i} with {n} in (the|their) name", "list [all] files {i} whose name contains {n}", "find files with a name containing {n} {i}", "search for files {i} with {n} in the (name|filename|file name)", "list files with names that include {n} {i}"],
+             "q": ["which files {i} have {n} in (the|their) name", "which file names {i} contain {n}", "what files {i} have a name containing {n}", "which files {i} are named something with {n}"],
+             "np": ["the files {i} with {n} in (the|their) name", "the files {i} whose name contains {n}"], "iq": ["which files {i} have {n} in the name"]}
+    command, what = f"find {quote(d)} -name '*{part}*'", f"file with {part} in the name"
+
+  def play():
+    result = yield f"Find {'the' if kind in ('exact', 'folder') else 'each'} {what} {where(d)}.", shell(command)
+    rows = sorted(x for x in body(result) if x)
+    if not rows:
+      return "Nothing was found.", f"There is no {what} {where(d)}."
+    if len(rows) == 1:
+      return f"It is {rows[0]}.", f"Found it: {rows[0]}."
+    return f"{len(rows)} were found.", f"Found {len(rows)}: {listing([x for x in body(result) if x])}."
+  return Chore("find", moods, slots, play)
+
+
+def search(w):
+  r = w.rng
+  text = r.choice([w.code, w.code, lambda: w.phrase(1, 4), lambda: w.word().upper(), lambda: f"{w.word()}={w.value()}", lambda: w.word()])()
+  d = some_folder(w, 1, 5, None, 0.5)
+  base = "" if d == "." else d + "/"
+  there = r.random() < 0.87
+  kind = r.choice(["files", "files", "lines", "count", "one", "one", "onecount"])
+  paths = []
+  if there:
+    for _ in range(r.choice([1, 1, 1, 2, 3]) if kind != "one" else 1):
+      lines = w.text(r.randrange(1, 7)).splitlines()
+      for _ in range(r.choice([1, 1, 1, 2])):
+        lines.insert(r.randrange(len(lines) + 1), r.choice(["{}", "{} " + w.phrase(1, 3), w.phrase(1, 3) + " {}", w.word() + ": {} " + w.word(), w.word() + " {} " + w.phrase(1, 3), w.word() + " {}"]).replace("{}", text))
+      paths.append(w.put(base + r.choice(["", w.folder_name() + "/"]) + w.file_name(), "\n".join(lines) + "\n"))
+  t = wrap_name(w, text) if " " not in text else r.choice(["'{}'", '"{}"', "`{}`", "{}"]).replace("{}", text)
+  slots = dict(t=t, i=in_folder(w, d), d=spoken_folder(w, d))
+  if kind in ("one", "onecount"):
+    f = paths[0] if paths else w.put(base + w.file_name())
+    f = maybe_missing(w, f, 0.05)
+    slots["f"] = spoken_file(w, f)
+  if kind == "files":
+    moods = {"do": ["find [all] [the] files {i} (containing|that contain|that mention) {t}", "list [all] [the] files {i} that contain {t}", "find out which files {i} contain {t}", "search {d} for {t} and tell me which files contain it", "find (the|which) file {i} that (contains|has) [the text] {t}",
+                    "search for {t} {i}", "grep for {t} {i}", "search {d} for [the text] {t}", "look for [the text] {t} {i}", "look through the files {i} for {t}", "find the file {i} where {t} (appears|occurs|is mentioned)"],
+             "q": ["which files {i} contain [the text] {t}", "which file {i} contains {t}", "which file {i} mentions {t}", "what file {i} has [the text] {t} in it", "where {i} (is|does someone mention) {t} [mentioned]".replace("does someone mention|", ""), "in which file {i} is {t}",
+                   "where {i} does {t} (occur|appear|show up)", "which of the files {i} (contain|mention|have|include) {t}", "does any file {i} contain {t}", "who {i} mentions {t}", "in which files {i} does {t} (occur|appear)", "where is {t} (used|mentioned|referenced) {i}"],
+             "np": ["the files {i} that (contain|mention|have) {t}", "the name of the file {i} that contains {t}", "the file {i} containing [the text] {t}"],
+             "iq": ["which files {i} contain {t}", "which file {i} contains {t}", "where {t} (occurs|appears|is mentioned) {i}", "which file {i} mentions {t}", "if any file {i} contains {t}"]}
+
+    def play():
+      rows = body((yield f"Search for {text} {where(d)}.", shell(f"grep -rlF -- {quote(text)} {quote(d)}")))
+      if not rows:
+        return "Nothing contains it.", f"No file {where(d)} contains {text}."
+      return f"It is in {plural(len(rows), 'file')}.", f"{text} is in {listing(rows)}."
+  elif kind == "lines":
+    moods = {"do": ["show [all] [the] lines {i} (containing|that contain|with) {t}", "find every line {i} that contains {t}", "search {d} for {t} and show the lines", "print the matching lines for {t} {i}", "list the lines {i} that mention {t}", "find where {t} is {i}, with line numbers"],
+             "q": ["which lines {i} contain {t}", "on which (line|lines) {i} is {t}", "which lines mention {t} {i}", "at what line {i} does {t} (occur|appear)", "where exactly {i} is {t}, with file and line"],
+             "np": ["the lines {i} that contain {t}", "the lines {i} mentioning {t}", "the file and line (number|) {i} where {t} (is|occurs)"], "iq": ["which lines {i} contain {t}", "on which line {i} {t} (is|appears)", "in which file and line {t} is {i}"]}
+
+    def play():
+      rows = body((yield f"Search for lines with {text} {where(d)}.", shell(f"grep -rnF -- {quote(text)} {quote(d)}")))
+      if not rows:
+        return "Nothing contains it.", f"No file {where(d)} contains {text}."
+      spots = [x.split(":", 2) for x in rows]
+      return f"There are {len(spots)} matches.", f"{text} is in " + listing([f"{p} at line {n}" for p, n, _ in spots]) + "."
+  elif kind == "count":
+    moods = {"do": ["count the lines {i} that contain {t}", "count how many lines {i} (contain|mention) {t}", "count the occurrences of {t} {i}", "count the matches for {t} in all files {i}"],
+             "q": ["how many lines {i} contain {t}", "how often does {t} (occur|appear) {i}", "how many times does {t} (occur|appear|show up) {i}", "how many times is {t} mentioned {i}", "how many lines mention {t} {i}"],
+             "np": ["the number of lines {i} that contain {t}", "the number of times {t} (occurs|appears) {i}"], "iq": ["how often {t} (occurs|appears) {i}", "how many lines {i} contain {t}", "how many times {t} occurs {i}"]}
+
+    def play():
+      n = number((yield f"Count the lines with {text} {where(d)}.", shell(f"grep -rF -- {quote(text)} {quote(d)} | wc -l")))
+      return f"The count is {n}.", f"{plural(n, 'line')} {where(d)} {'contains' if n == '1' else 'contain'} {text}."
+  elif kind == "one":
+    moods = {"do": ["find {t} in {f}", "show the (line|lines) (with|containing) {t} in {f}", "search {f} for {t}", "look for {t} in {f}", "find the line (of|in) {f} that contains {t}", "grep {f} for {t}", "find the line number of {t} in {f}", "find out on which line {t} is in {f}"],
+             "q": ["which line of {f} contains {t}", "on which line (of|in) {f} is {t}", "where in {f} is {t}", "does {f} contain {t}", "is {t} in {f}", "what line number has {t} in {f}", "does {f} mention {t} [anywhere]", "at which line does {t} appear in {f}", "in {f}, which line has {t}"],
+             "np": ["the line number of {t} in {f}", "the line in {f} that contains {t}", "the lines of {f} containing {t}"], "iq": ["which line of {f} contains {t}", "where {t} is in {f}", "if {f} contains {t}", "whether {t} is in {f}", "on which line of {f} {t} is"]}
+
+    def finish(result, p):
+      rows = body(result)
+      if not rows:
+        return "It is not there.", f"{p} does not contain {text}."
+      if len(rows) == 1:
+        n, line = rows[0].split(":", 1)
+        return f"It is at line {n}.", f"{text} is at line {n} of {p}: {line}"
+      return f"There are {len(rows)} matches.", f"{text} is at lines {listing([x.split(':', 1)[0] for x in rows])} of {p}."
+
+    def play():
+      return (yield from with_file(w, f, f"Search {f} for {text}.", lambda p: f"grep -nF -- {quote(text)} {quote(p)}", finish))
+  else:
+    moods = {"do": ["count the lines (of|in) {f} that contain {t}", "count how many lines of {f} (contain|mention) {t}", "count the lines with {t} in {f}", "count {t} in {f}"],
+             "q": ["how many lines (of|in) {f} contain {t}", "how many times does {t} (occur|appear) in {f}", "how often is {t} in {f}", "how many lines in {f} have {t}", "how often does {f} mention {t}"],
+             "np": ["the number of lines (of|in) {f} that contain {t}", "the number of lines with {t} in {f}"], "iq": ["how many lines of {f} contain {t}", "how often {t} occurs in {f}"]}
+
+    def play():
+      return (yield from with_file(w, f, f"Count the lines with {text} in {f}.", lambda p: f"grep -cF -- {quote(text)} {quote(p)}",
+                                   lambda result, p: (f"The count is {body(result)[0]}.", f"{plural(body(result)[0], 'line')} of {p} {'contains' if body(result)[0] == '1' else 'contain'} {text}.")))
+  return Chore("search", moods, slots, play)
+
+
+KEYS = ("port host name user timeout debug level path title version color theme size width height retries token region mode limit interval "
+        "url email password database workers threads language format output input depth rate enabled author license owner address cache_dir "
+        "log_level max_size min_size font bucket queue batch ttl backend endpoint prefix suffix secret channel topic scale offset").split()
+
+
+def config_file(w):
+  """A JSON, TOML, INI or key=value file. Returns (text, extension, [(section or None, key, value)])."""
+  r = w.rng
+  kind = r.choice(["json", "json", "toml", "ini", "env", "yaml"])
+  def key():
+    return r.choice(KEYS) if r.random() < 0.6 else (w.word() if r.random() < 0.7 else w.word() + "_" + w.word())
+  def block(n):
+    return {key(): w.value() for _ in range(n)}
+  top, sections = block(r.randrange(0 if kind != "env" else 2, 5)), {}
+  if kind != "env":
+    for _ in range(r.randrange(0 if top else 1, 4)):
+      sections[r.choice(["server", "client", "database", "logging", "cache", "paths", "ui", "auth", "build", w.word(), w.word()])] = block(r.randrange(1, 5))
+    shared = key()
+    if len(sections) > 1 and r.random() < 0.6:
+      for s in sections.values():
+        s[shared] = w.value()
+  else:
+    top = {k.upper() if r.random() < 0.7 else k: v for k, v in top.items()}
+  for name in list(top):
+    if name in sections:
+      del top[name]
+  items = [(None, k, v) for k, v in top.items()] + [(s, k, v) for s, b in sections.items() for k, v in b.items()]
+  is_number = lambda v: v.isdigit() or v in ("true", "false") or (v.count(".") == 1 and v.replace(".", "").isdigit())
+  def bare(v):
+    return json.loads(v) if is_number(v) and not (len(v) > 1 and v[0] == "0" and v[1] != ".") else v
+  if kind == "json":
+    text = json.dumps({**{k: bare(v) for k, v in top.items()}, **{s: {k: bare(v) for k, v in b.items()} for s, b in sections.items()}}, indent=r.choice([2, 2, 4, 2]) if r.random() < 0.93 else None) + "\n"
+    items = [(s, k, json.dumps(bare(v)) if not isinstance(bare(v), str) else v) for s, k, v in items]
+  elif kind in ("toml", "ini"):
+    q = '"{}"' if kind == "toml" else "{}"
+    eq = r.choice([" = ", " = ", "="]) if kind == "ini" else " = "
+    show = lambda v: v if is_number(v) else q.replace("{}", v)
+    out = [f"{k}{eq}{show(v)}" for k, v in top.items()]
+    for s, b in sections.items():
+      out += ([""] if out else []) + [f"[{s}]"] + [f"{k}{eq}{show(v)}" for k, v in b.items()]
+    if r.random() < 0.2:
+      out.insert(0, ("# " if kind == "toml" else "; ") + w.phrase(1, 4))
+    text = "\n".join(out) + "\n"
+  elif kind == "yaml":
+    out = [f"{k}: {v}" for k, v in top.items()]
+    for s, b in sections.items():
+      out += [f"{s}:"] + [f"  {k}: {v}" for k, v in b.items()]
+    text = "\n".join(out) + "\n"
+  else:
+    text = "".join(f"{k}={v}\n" for k, v in top.items())
+  return text, {"json": "json", "toml": "toml", "ini": r.choice(["ini", "ini", "cfg", "conf"]), "env": r.choice(["env", "conf", "properties", "cfg"]), "yaml": r.choice(["yaml", "yml"])}[kind], items
+
+
+def read_value(w):
+  r = w.rng
+  text, ext, items = config_file(w)
+  name = r.choice(["config", "settings", "app", "package", "conf", "options", w.stem(), w.stem(), w.stem()]) + "." + ext
+  path = w.put(w.place() + name, text)
+  w.scatter(0, 3)
+  path = maybe_missing(w, path)
+  section, key, value = r.choice(items)
+  f = spoken_file(w, path)
+  full = key
+  say = wrap_name(w, key)
+  if section:
+    full = f"{section}.{key}"
+    say = r.choice([f"{section}.{key}", f"{section}.{key}", f"{key} in the {section} section", f"{key} under {section}", f"{key} in [{section}]", f"the {section} {key}", f"{key} of {section}", f"the {key} of the {section}", f"{key} in section {section}",
+                    f"the {key} in {section}", f"{section} -> {key}", f"`{section}.{key}`", f"the {key} (section {section})", f"{section}/{key}", f"the {section}'s {key}"])
+    if sum(k == key for _, k, _ in items) == 1 and r.random() < 0.3:
+      say, full = wrap_name(w, key), key
+  if r.random() < 0.12:
+    say = "the " + say if not say.startswith("the ") else say
+  slots = dict(k=say, f=f)
+  moods = {"do": ["read [the value of] {k} from {f}", "get [the value of] {k} from {f}", "look up {k} in {f}", "look in {f} and tell me {k}", "fetch {k} from {f}", "read {f} and tell me the value of {k}", "extract {k} from {f}", "check {k} in {f}", "open {f} and read {k}", "find the value of {k} in {f}", "pull {k} out of {f}"],
+           "q": ["what is {k} set to in {f}", "what is {k} in {f}", "what value does {k} have in {f}", "what does {f} (say for|set|give for) {k}".replace("set|", ""), "in {f}, what is {k}", "which value is set for {k} in {f}", "what's {k} in {f}", "what is the {k} configured in {f}", "which {k} does {f} (define|use|set|specify)", "what {k} is (configured|set|given|defined) in {f}",
+                 "{f}: what is {k}", "what does {k} equal in {f}"],
+           "np": ["the value of {k} in {f}", "{k} from {f}", "the setting {k} in {f}", "the value for {k} in {f}", "the {k} value from {f}", "the configured value of {k} in {f}", "the value of key {k} in {f}"],
+           "iq": ["what {k} is in {f}", "what {k} is set to in {f}", "which value {k} has in {f}", "what {f} has for {k}"]}
+
+  def finish(result, p):
+    if full in (key,) and section is None or True:
+      return f"{full} is {value}.", f"{full} in {p} is {value}."
+
+  def play():
+    r = yield f"Read {full} from {path}.", shell(f"cat {quote(path)}")
+    p = path
+    if "No such file" in r:
+      found = yield from look_for(w, path)
+      if found is None:
+        return f"{path} is nowhere.", f"There is no {path} here."
+      r = yield f"It is {found}.", shell(f"cat {quote(found)}")
+      p = found
+    if r.startswith(text):
+      return finish(r, p)
+    return f"{full} is not there.", f"{p} has no {full}."
+  return Chore("value", moods, slots, play)
+
+
+def missing_value(w):
+  """A key that the file does not have."""
+  c = read_value(w)
+  r = w.rng
+  text, ext, items = config_file(w)
+  path = w.put(w.place() + w.file_name(ext), text)
+  key = w.word() + r.choice(["", "_" + w.word()])
+  if any(key == k or key == s for s, k, _ in items):
+    return c
+  c.slots = dict(k=wrap_name(w, key), f=spoken_file(w, path))
+
+  def play():
+    yield f"Read {key} from {path}.", shell(f"cat {quote(path)}")
+    return f"{key} is not there.", f"{path} has no {key}."
+  c.play = play
+  return c
+
+
+def part_of_file(w):
+  r = w.rng
+  path = w.put(w.place() + w.file_name(r.choice(["txt", "log", "md", "csv", None])), w.text(r.randrange(3, 14)))
+  w.scatter(0, 2)
+  path = maybe_missing(w, path)
+  kind = r.choice(["first", "last", "head", "tail", "line", "all"])
+  n = r.randrange(2, 7)
+  if kind == "line":
+    n = r.randrange(1, 9)
+  words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"]
+  ordinals = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"]
+  th = {1: "1st", 2: "2nd", 3: "3rd"}.get(n, f"{n}th")
+  slots = dict(f=spoken_file(w, path), n=r.choice([str(n), str(n), words[n]]), o=r.choice([th, ordinals[n]]))
+  L = {"first": "the (first|opening|very first|top) line", "last": "the (last|final|very last|bottom) line", "head": "the (first|top) {n} lines", "tail": "the (last|final|bottom) {n} lines", "line": "(line {n}|line number {n}|the {o} line|line #{n})", "all": "(the content|the contents|the text|everything in it)"}[kind]
+  if kind == "all":
+    moods = {"do": ["show {f}", "print {f}", "cat {f}", "show the (content|contents) of {f}", "display {f}", "read {f}", "read {f} and tell me what it says", "open {f}", "print the contents of {f}", "dump {f}"],
+             "q": ["what is in {f}", "what does {f} (say|contain)", "what's (in|inside) {f}", "what's written in {f}"], "np": ["the (content|contents|text) of {f}"], "iq": ["what is in {f}", "what {f} (says|contains)"]}
+  else:
+    moods = {"do": [f"show {L} of {{f}}", f"print {L} of {{f}}", f"read {L} of {{f}}", f"get {L} of {{f}}", f"display {L} of {{f}}", f"quote {L} of {{f}}", f"show {L} from {{f}}"],
+             "q": [f"what is {L} of {{f}}", f"what does {L} of {{f}} say", f"what is {L} in {{f}}", "how does {f} " + {"first": "(start|begin)", "last": "end"}.get(kind, "(start|begin)") if kind in ("first", "last") else f"what's {L} of {{f}}", f"what stands in {L} of {{f}}"] if kind not in ("head", "tail") else [f"what are {L} of {{f}}", f"what do {L} of {{f}} say"],
+             "np": [f"{L} of {{f}}", f"{L} in {{f}}"], "iq": [f"what {L} of {{f}} says" if kind not in ("head", "tail") else f"what {L} of {{f}} say"]}
+  command = {"first": "head -n 1 {}", "last": "tail -n 1 {}", "head": f"head -n {n} {{}}", "tail": f"tail -n {n} {{}}", "line": f"sed -n {n}p {{}}", "all": "cat {}"}[kind]
+  name = {"first": "the first line", "last": "the last line", "head": f"the first {n} lines", "tail": f"the last {n} lines", "line": f"line {n}", "all": "the text"}[kind]
+
+  def finish(result, p):
+    rows = body(result)
+    if not rows or rows == [""]:
+      return "It is empty.", f"{p} has no {name.replace('the ', '')}." if kind != "all" else f"{p} is empty."
+    if kind in ("first", "last", "line"):
+      return "Got it.", f"{name[0].upper() + name[1:]} of {p} is: {rows[0]}"
+    return "Got it.", f"{name[0].upper() + name[1:]} of {p}:\n" + "\n".join(rows)
+
+  def play():
+    return (yield from with_file(w, path, f"Show {name} of {path}.", lambda p: command.replace("{}", quote(p)), finish))
+  return Chore("part", moods, slots, play)
+
+
+def list_folder(w):
+  r = w.rng
+  d = some_folder(w, 1, 5, None, 0.45)
+  slots = dict(i=in_folder(w, d), d=spoken_folder(w, d))
+  moods = {"do": ["list {d}", "list the (files|contents|entries) (of|in) {d}", "show what is {i}", "list everything {i}", "show the (contents|content) of {d}", "list all files and folders {i}", "ls {d}", "show me the files {i}", "list the files {i}", "name the things {i}"],
+           "q": ["what is {i}", "which files are {i}", "what files are {i}", "what does {d} contain", "what's {i}", "what do we have {i}", "what files and folders are {i}", "what can you see {i}"],
+           "np": ["the contents of {d}", "a list of the files {i}", "the files {i}", "a listing of {d}", "the names of the files {i}"], "iq": ["what is {i}", "which files are {i}", "what {d} contains"]}
+
+  def play():
+    rows = body((yield f"List {'this folder' if d == '.' else d}.", shell("ls" if d == "." else f"ls {quote(d)}")))
+    if not rows:
+      return "It is empty.", f"Nothing is {where(d)}."
+    return f"There are {len(rows)} entries.", f"{where(d)[0].upper() + where(d)[1:]}: {', '.join(rows)}."
+  return Chore("list", moods, slots, play)
+
+
+def compare(w):
+  r = w.rng
+  a, b = w.place() + w.file_name(), w.place() + w.file_name()
+  if r.random() < 0.5:
+    b = w.place() + w.file_name(a.rsplit(".", 1)[1])
+  lines = w.text(r.randrange(1, 9)).splitlines()
+  other = list(lines)
+  if r.random() < 0.62:
+    for _ in range(r.choice([1, 1, 1, 2])):
+      k, kind = r.randrange(len(other)), r.choice(["change", "change", "word", "add", "drop"])
+      if kind == "change":
+        other[k] = w.line()
+      elif kind == "word":
+        other[k] = other[k] + " " + w.word()
+      elif kind == "add":
+        other.insert(k, w.line())
+      elif len(other) > 1:
+        del other[k]
+  w.put(a, "\n".join(lines) + "\n")
+  w.put(b, "\n".join(other) + "\n")
+  w.scatter(0, 2)
+  a, b = maybe_missing(w, a, 0.03), b
+  slots = dict(a=spoken_file(w, a), b=spoken_file(w, b))
+  moods = {"do": ["compare {a} (and|with|to|against) {b}", "diff {a} (and|against|with) {b}", "compare the two files {a} and {b}", "show the difference(s|) between {a} and {b}".replace("difference(s|)", "(difference|differences)"), "check (if|whether) {a} and {b} are (the same|identical|equal)", "see (if|whether) {a} and {b} differ", "find (out|) what differs between {a} and {b}".replace("(out|)", "out"), "tell me how {a} differs from {b}"],
+           "q": ["are {a} and {b} (the same|identical|equal|alike)", "do {a} and {b} differ", "what is the difference between {a} and {b}", "what differs between {a} and {b}", "is {a} the same as {b}", "is {a} (identical|equal) to {b}", "how does {a} differ from {b}", "how do {a} and {b} differ", "which lines differ between {a} and {b}", "do {a} and {b} have the same content", "where do {a} and {b} differ", "what changed (between|from) {a} (and|to) {b}".replace("(between|from)", "between").replace("(and|to)", "and"), "is there any difference between {a} and {b}"],
+           "np": ["the difference between {a} and {b}", "the differences between {a} and {b}", "the lines that differ between {a} and {b}"],
+           "iq": ["(if|whether) {a} and {b} are (the same|identical)", "(if|whether) {a} and {b} differ", "how {a} and {b} differ", "what differs between {a} and {b}", "whether {a} equals {b}"]}
+
+  def play():
+    result = yield f"Compare {a} and {b}.", shell(f"diff {quote(a)} {quote(b)}")
+    p = a
+    if "No such file" in result:
+      found = yield from look_for(w, a)
+      if found is None:
+        return f"{a} is nowhere.", f"There is no {a} here."
+      p = found
+      result = yield f"It is {found}.", shell(f"diff {quote(found)} {quote(b)}")
+    rows = body(result)
+    if not rows:
+      return "There is no difference.", f"{p} and {b} are identical."
+    gone, new = [x[2:] for x in rows if x.startswith("< ")], [x[2:] for x in rows if x.startswith("> ")]
+    at = rows[0].split("c")[0].split("a")[0].split("d")[0]
+    said = []
+    if gone:
+      said.append(f"only {p} has: " + "; ".join(gone))
+    if new:
+      said.append(f"only {b} has: " + "; ".join(new))
+    return f"They differ, first at line {at}.", f"{p} and {b} differ at line {at}; " + ", and ".join(said)
+  return Chore("compare", moods, slots, play)

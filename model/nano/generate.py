@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Makes training conversations: generated workspaces, real commands, their real output.
+
+  generate.py OUT_FOLDER --shards N [--per-shard 2000] [--seed 1] [--tokenizer tokenizer.json]
+  generate.py --show 5 [--family NAME]      prints conversations
+  generate.py --learn-tokenizer 8000        trains tokenizer.json from that many conversations
+"""
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+import chat
+import phrases
+import tokenizer as bpe
+from chores import Chore
+from chores_change import append, create_file, delete, make_folder, move, rename, replace, tidy
+from chores_count import count_files, count_lines, disk_use, largest, newest, total_lines
+from chores_git import git_branch, git_commit, git_diff, git_log, git_status
+from chores_look import compare, find_name, list_folder, missing_value, part_of_file, read_value, search
+from chores_talk import refuse, talk
+from chores_tests import fix_tests, run_tests
+from world import WORDS, World
+
+FAMILIES = {  # family: (maker, weight)
+    "count": (count_files, 8), "lines": (count_lines, 6), "total": (total_lines, 2.5), "largest": (largest, 6), "newest": (newest, 5), "disk": (disk_use, 7),
+    "find": (find_name, 8), "search": (search, 10), "value": (read_value, 10), "no value": (missing_value, 1), "part": (part_of_file, 5), "list": (list_folder, 2.5), "compare": (compare, 6),
+    "create": (create_file, 9), "append": (append, 7), "rename": (rename, 6), "move": (move, 8), "delete": (delete, 4), "mkdir": (make_folder, 3), "replace": (replace, 10), "tidy": (tidy, 2.5),
+    "branch": (git_branch, 5), "log": (git_log, 7), "status": (git_status, 6), "diff": (git_diff, 5), "commit": (git_commit, 1.5), "tests": (run_tests, 7), "fix": (fix_tests, 9), "refuse": (refuse, 7), "talk": (talk, 2.5),
+}
+GIT = {"branch", "log", "status", "diff", "commit"}
+ALONE = {"refuse", "talk", "fix", "tests"} | GIT  # not joined with another chore
+SLOW = GIT | {"tests", "fix"}
+MAX_TOKENS = 1000
+
+
+def pick(rng, names=None):
+  names = names or list(FAMILIES)
+  return rng.choices(names, [FAMILIES[n][1] for n in names])[0]
+
+
+def play(w, chore, thinking=True):
+  """Runs a chore against the real tools. Returns the steps of the turn."""
+  steps, game = [], chore.play()
+  try:
+    thought, call = next(game)
+    while True:
+      result = w.run(call)
+      steps.append({"think": thought, "content": "", "calls": [call], "results": [result]})
+      thought, call = game.send(result)
+  except StopIteration as end:
+    thought, answer = end.value
+    steps.append({"think": thought, "content": answer})
+  return steps
+
+
+def joined(w, rng, names):
+  """Two chores in one message: the second begins in the thought that ends the first."""
+  first, second = (FAMILIES[n][0](w) for n in names)
+  a = phrases.ask(rng, first.moods, first.slots, WORDS, bare=True)
+  b = phrases.ask(rng, {"do": second.moods["do"]} if "do" in second.moods and rng.random() < 0.6 else second.moods, second.slots, WORDS, bare=True)
+  if "\n" in a:
+    return None
+  a = a.rstrip(".!?")
+  text = rng.choice(["{a} and then {b}", "{a}, then {b}", "{a}. Then {b}", "first {a}, then {b}", "{a} and {b}", "{a}. After that, {b}", "{a}; also {b}", "{a}, and {b}", "first {a}, and after that {b}", "{a}. Also {b}", "two things: {a}; {b}", "{a}. And {b}",
+                     "{a}, after that {b}", "please {a} and then {b}", "could you {a} and then {b}?", "1. {a}\n2. {b}", "1) {a} 2) {b}", "{a}. Next, {b}", "{a}. When that is done, {b}", "{a}, finally {b}", "{a}. Afterwards {b}"])
+  text = text.replace("{a}", a).replace("{b}", b)
+
+  def both():
+    thought, answer = yield from first.play()
+    game = second.play()
+    try:
+      next_thought, call = next(game)
+      next_thought = f"{thought} Next: {next_thought}"
+      while True:
+        result = yield next_thought, call
+        next_thought, call = game.send(result)
+    except StopIteration as end:
+      thought2, answer2 = end.value
+    return thought2, f"{answer} {answer2}"
+  return phrases.sentence_case(text, rng), Chore("two chores", {}, {}, both)
+
+
+def conversation(seed, root, families=None):
+  """A list of (user text, steps, family) made in one workspace, or None where the chores did not fit together."""
+  rng = random.Random(seed)
+  w = World(rng, root)
+  try:
+    turns = []
+    k = rng.random()
+    n_turns = 1 if k < 0.72 else 2 if k < 0.93 else 3
+    if families:
+      n_turns = 1
+    for i in range(n_turns):
+      names = families or [n for n in FAMILIES if i == 0 or n not in SLOW or n == "talk"]
+      name = pick(rng, names)
+      if not families and name not in ALONE and rng.random() < 0.13:
+        other = pick(rng, [n for n in FAMILIES if n not in ALONE])
+        made = joined(w, rng, (name, other))
+        if made is None:
+          continue
+        text, chore = made
+      else:
+        chore = FAMILIES[name][0](w)
+        text = phrases.ask(rng, chore.moods, chore.slots, WORDS)
+      turns.append((text, play(w, chore), chore.family))
+    return turns
+  finally:
+    w.close()
+
+
+def samples(turns, rng):
+  """One training sample per turn: earlier turns stripped of their reasoning, loss on the last turn only."""
+  thinking = rng.random() >= 0.06
+  for i in range(len(turns)):
+    pieces = []
+    for text, steps, _ in turns[:i]:
+      pieces += chat.turn_pieces(text, steps, False)
+    text, steps, family = turns[i]
+    yield family, pieces + chat.turn_pieces(text, steps, True, thinking, sampled=True)
+
+
+def scratch():
+  base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+  return tempfile.mkdtemp(prefix="nano-", dir=base) + "/work"
+
+
+def many(first_seed, root, families=None):
+  seed = first_seed
+  while True:
+    try:
+      turns = conversation(seed, root, families)
+    except (IndexError, ValueError, FileNotFoundError, UnicodeError) as problem:  # a chore that did not fit its workspace
+      print(f"seed {seed} skipped: {type(problem).__name__}: {problem}", file=sys.stderr)
+      turns = None
+    if turns:
+      yield seed, turns
+    seed += 1
+
+
+def write_shard(path, tok, source, count, rng):
+  ids, own, starts = [], [], [0]
+  while len(starts) <= count:
+    _, turns = next(source)
+    for _, pieces in samples(turns, rng):
+      a, b = chat.encode(tok, pieces)
+      if len(a) <= MAX_TOKENS:
+        ids += a
+        own += b
+        starts.append(len(ids))
+  np.savez(path + ".tmp.npz", ids=np.array(ids, np.uint16), own=np.array(own, np.uint8), starts=np.array(starts, np.int64))
+  os.rename(path + ".tmp.npz", path)
+
+
+def main():
+  here = os.path.dirname(os.path.abspath(__file__))
+  a = argparse.ArgumentParser()
+  a.add_argument("out", nargs="?")
+  a.add_argument("--shards", type=int, default=10)
+  a.add_argument("--first", type=int, default=0)
+  a.add_argument("--per-shard", type=int, default=2000)
+  a.add_argument("--seed", type=int, default=1)
+  a.add_argument("--tokenizer", default=os.path.join(here, "tokenizer.json"))
+  a.add_argument("--show", type=int)
+  a.add_argument("--family")
+  a.add_argument("--learn-tokenizer", type=int)
+  o = a.parse_args()
+  root = scratch()
+  families = [o.family] if o.family else None
+  if o.show:
+    source = many(o.seed * 10**9, root, families)
+    for _ in range(o.show):
+      seed, turns = next(source)
+      for text, steps, family in turns:
+        print("".join(p[0] for p in chat.turn_pieces(text, steps, True)), f"\n----- {family} {seed}\n")
+    return
+  if o.learn_tokenizer:
+    source = many(7 * 10**12, root)
+    profile = chat.profile()
+    texts = [(t, 40) for t, special, _ in chat.open_pieces(profile["system"], profile["tools"]) if not special]
+    texts += [(" " + word, 3) for word in WORDS]
+    for _ in range(o.learn_tokenizer):
+      for text, steps, _ in next(source)[1]:
+        texts += [(t, 1) for t, special, _ in chat.turn_pieces(text, steps, True) if not special]
+    bpe.train(texts, 2450, 800).save(o.tokenizer)
+    return
+  tok = bpe.Tokenizer.load(o.tokenizer)
+  os.makedirs(o.out, exist_ok=True)
+  for shard in range(o.first, o.first + o.shards):
+    began = time.time()
+    rng = random.Random(o.seed * 1000 + shard)
+    write_shard(os.path.join(o.out, f"shard-{shard:04d}.npz"), tok, many((o.seed * 10000 + shard) * 10**6, root, families), o.per_shard, rng)
+    print(f"shard {shard}: {time.time() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+  main()

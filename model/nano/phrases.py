@@ -1,0 +1,146 @@
+"""How people ask: a tiny template language, wrappers, synonyms and noise.
+
+A template has `(a|b|c)` for a choice, `[x]` for an optional part and `{slot}` for a value. A chore names what it wants in
+up to four moods and `ask` turns one of them into a message:
+  do  "count the files in {d}"            imperative
+  q   "how many files are in {d}"         question
+  np  "the number of files in {d}"        noun phrase
+  iq  "how many files there are in {d}"   indirect question
+"""
+import re
+
+SYNONYMS = [
+    (r"\bfolder\b", ["folder", "folder", "directory", "dir"]), (r"\bfolders\b", ["folders", "folders", "directories", "dirs"]),
+    (r"\bfile\b", ["file", "file", "file", "file", "document"]),
+    (r"\bcontains\b", ["contains", "has", "includes", "holds", "mentions"]),
+    (r"\bcontaining\b", ["containing", "with", "that contain", "including", "mentioning"]),
+    (r"\btext\b", ["text", "string", "phrase", "word", "words"]),
+    (r"\blargest\b", ["largest", "biggest", "largest"]), (r"\bnewest\b", ["newest", "latest", "most recent"]),
+    (r"\bshow\b", ["show", "show me", "print", "display", "give me", "list"]),
+    (r"\bcreate\b", ["create", "make", "create", "add", "set up"]),
+    (r"\bdelete\b", ["delete", "remove", "erase", "get rid of", "rm"]),
+    (r"\bchange\b", ["change", "modify", "switch", "turn"]),
+    (r"\bcheck\b", ["check", "look up", "see", "verify", "determine"]),
+    (r"\bfind\b", ["find", "find", "locate", "look for", "search for"]),
+]
+WRAP = {
+    "do": ["{}", "{}", "{}", "{}", "please {}", "{} please", "{}, please", "can you {}?", "could you {}?", "could you please {}?",
+           "would you {}?", "I (want|need|would like|'d like) you to {}", "I need to {}", "help me {}", "go ahead and {}", "now {}",
+           "your task: {}", "task: {}", "just {}", "kindly {}", "let's {}", "your job is to {}", "you should {}", "next, {}",
+           "I want to {}", "quickly {}", "{} for me", "{} (thanks|thank you|thx)", "hey, {}", "hi, {}", "ok, {}", "can u {}",
+           "would you mind if I asked you to {}?", "it would be (great|nice) if you could {}", "{}, (would|could) you?", "try to {}",
+           "TODO: {}", "we need to {}", "(mind|be so kind as) to {}?", "make sure to {}", "i'd appreciate it if you'd {}"],
+    "q": ["{}?", "{}?", "{}?", "{}", "so {}?", "{}? thanks", "quick question: {}?", "hey, {}?", "hi! {}?", "{} please?", "question: {}?",
+          "please answer: {}?", "tell me: {}?", "I was wondering, {}?", "and {}?", "by the way, {}?", "{}, do you know?",
+          "can you tell me, {}?", "any idea {}?", "ok, {}?"],
+    "np": ["what is {}?", "what's {}?", "give me {}", "tell me {}", "show me {}", "I need {}", "find {}", "get {}", "report {}",
+           "print {}", "(find|figure|work) out {}", "please (give|tell) me {}", "can you (give|tell) me {}?", "{}?", "{}, please",
+           "I'd like to know {}", "let me know {}", "check {}", "could you (check|report|find|get) {}?", "return {}",
+           "I want {}", "I want to know {}", "determine {}", "output {}", "look up {}", "do you know {}?", "what would be {}?",
+           "identify {}", "state {}", "I'm (looking for|after|interested in) {}", "say {}", "name {}"],
+    "iq": ["tell me {}", "find out {}", "check {}", "can you tell me {}?", "could you (check|tell me|find out|see) {}?", "I wonder {}",
+           "let me know {}", "I'd like to know {}", "please (check|tell me) {}", "I need to know {}", "show me {}", "see {}", "report {}",
+           "determine {}", "do you know {}?", "(figure|work) out {}", "I want to know {}", "say {}", "please find out {}", "look up {}",
+           "any chance you could tell me {}?", "can you see {}?", "I can't remember {}", "I forgot {}", "explain to me {}",
+           "have a look and tell me {}", "I'm trying to (find out|understand|see) {}", "mind telling me {}?"],
+}
+PREAMBLES = ["I just came back from lunch. ", "We are cleaning this up. ", "This is for a report. ", "I'm new to this project. ",
+             "Someone left a mess here. ", "I have a meeting soon. ", "My colleague asked me about this. ", "Quick one. ", "Hello! ",
+             "Hi there. ", "Good morning. ", "Thanks for the help so far. ", "Another thing: ", "Ok. ", "Great. ", "Small chore: ",
+             "I'm a bit confused. ", "One more. ", "We ship tomorrow. ", "It's been a while since I looked at this. ",
+             "Working on a cleanup, ", "For the record, ", "Before I forget: ", "I'm preparing a handover. ", "No rush. ", "Corvid, ",
+             "In this workspace, ", "Here's what I need: ", "Following up on yesterday: ", "Just checking: "]
+SUFFIXES = [" Thanks!", " Thank you.", " Be brief.", " I only need the answer.", " Just the result please.", " Nothing else.",
+            " No need to explain.", " Keep it short.", " Cheers.", " Tell me when it's done.", " That's all.", " Then stop.",
+            " Reply with the result.", " Don't change anything else.", " Answer in one line.", " Let me know how it went.",
+            " I need this today.", " Appreciate it."]
+FILLERS = ["actually", "just", "basically", "maybe", "right now", "currently", "again", "today", "really", "simply", "exactly",
+           "somehow", "also", "then", "overall", "kindly", "there", "here", "perhaps", "altogether"]
+
+
+def expand(template, rng):
+  """Resolves (a|b) and [x], innermost first."""
+  while True:
+    m = re.search(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]", template)
+    if not m:
+      return re.sub(r"  +", " ", template).strip() if "{" in template or True else template
+    if m.group(1) is not None:
+      part = rng.choice(m.group(1).split("|"))
+    else:
+      part = rng.choice(m.group(2).split("|")) if rng.random() < 0.5 else ""
+    template = template[:m.start()] + part + template[m.end():]
+
+
+def typo(word, rng):
+  if len(word) < 4 or not word.isalpha():
+    return word
+  i = rng.randrange(1, len(word) - 1)
+  kind = rng.randrange(4)
+  if kind == 0:
+    return word[:i] + word[i + 1:]
+  if kind == 1:
+    return word[:i] + word[i + 1] + word[i] + word[i + 2:]
+  if kind == 2:
+    return word[:i] + word[i] + word[i:]
+  return word[:i] + rng.choice("abcdefghijklmnopqrstuvwxyz") + word[i + 1:]
+
+
+def noise(template, rng, words):
+  """Roughens the words between the slots."""
+  for pattern, choices in SYNONYMS:
+    if rng.random() < 0.5:
+      template = re.sub(pattern, lambda m: rng.choice(choices), template)
+  roll = rng.random()
+  if roll < 0.62:
+    return template
+  parts = re.split(r"(\{\w+\}|\s+)", template)
+  out = []
+  rate = rng.choice([0.04, 0.08, 0.15])
+  for p in parts:
+    if p and not p.startswith("{") and not p.isspace():
+      r = rng.random()
+      if roll < 0.72 and r < rate:
+        p = typo(p, rng)
+      elif 0.72 <= roll < 0.8 and r < rate and p in ("the", "a", "of", "me", "is", "are", "there", "to", "you", "please", "all", "that"):
+        p = ""
+      elif 0.8 <= roll < 0.9 and r < rate:
+        p = p + " " + rng.choice(FILLERS if rng.random() < 0.6 else words)
+      elif roll >= 0.9 and r < rate:
+        p = rng.choice(words) + " " + p
+    out.append(p)
+  return re.sub(r" +", " ", "".join(out)).strip()
+
+
+def sentence_case(text, rng):
+  return text if rng.random() < 0.45 or not text else text[0].upper() + text[1:]
+
+
+def fill(template, slots):
+  return re.sub(r"\{(\w+)\}", lambda m: str(slots[m.group(1)]), template)
+
+
+def ask(rng, moods, slots, words, bare=False):
+  """A message from {mood: [templates]}; with bare, an imperative clause to be joined with others."""
+  moods = {k: v for k, v in moods.items() if v}
+  # A mood is drawn by its number of templates, so that a chore can weigh them.
+  kinds = [k for k, v in moods.items() for _ in range(min(len(v), 8))]
+  mood = rng.choice(kinds)
+  body = expand(rng.choice(moods[mood]), rng)
+  if mood == "free":
+    text = noise(body, rng, words)
+    return sentence_case(fill(text, slots), rng)
+  if bare and mood == "do":
+    return fill(noise(body, rng, words), slots)
+  wrapper = rng.choice(WRAP[mood])
+  text = expand(wrapper, rng).replace("{}", body)
+  text = noise(text, rng, words)
+  if bare:
+    return fill(text.rstrip("?"), slots)
+  if mood in ("do", "np", "iq") and text[-1:] not in "?.!" and rng.random() < 0.6:
+    text += rng.choice([".", ".", ".", "!"])
+  text = fill(sentence_case(text, rng), slots)
+  if rng.random() < 0.1:
+    text = rng.choice(PREAMBLES) + text
+  if rng.random() < 0.08 and text[-1:] in ".?!":
+    text += rng.choice(SUFFIXES)
+  return text
