@@ -90,7 +90,8 @@ std::size_t Transcript::reasoning_length(const model::Turn& turn) const {
 
 bool Transcript::ends_itself(const std::vector<model::Token>& reply) const {
   const std::vector<model::Token> suffix = tokenizer_->encode(format_->reply_suffix());
-  return reply.size() >= suffix.size() && std::equal(suffix.rbegin(), suffix.rend(), reply.rbegin());
+  return reply.size() >= suffix.size() &&
+         std::equal(suffix.rbegin(), suffix.rend(), reply.rbegin());
 }
 
 std::vector<model::Token> Transcript::render(std::size_t kept_from) const {
@@ -107,8 +108,12 @@ std::vector<model::Token> Transcript::prompt() const {
   return tokens;
 }
 
-std::vector<model::Token> Transcript::settled() const { return render(steps_.size()); }
+std::vector<model::Token> Transcript::settled() const {
+  return render(steps_.size());
+}
 
-int Transcript::size() const { return static_cast<int>(prompt().size()); }
+int Transcript::size() const {
+  return static_cast<int>(prompt().size());
+}
 
 }  // namespace corvid::runtime

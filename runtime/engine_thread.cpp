@@ -1,0 +1,284 @@
+#include "runtime/engine_thread.h"
+
+#include <algorithm>
+#include <cassert>
+#include <optional>
+#include <utility>
+
+namespace corvid::runtime {
+namespace {
+
+constexpr int kPrefillChunkTokens = 256;
+
+int common_prefix(std::span<const model::Token> a, std::span<const model::Token> b) {
+  return static_cast<int>(std::ranges::mismatch(a, b).in1 - a.begin());
+}
+
+}  // namespace
+
+class Timeline {
+ public:
+  std::unique_ptr<model::Context> context;  // engine thread only
+};
+
+// One request on its way. All but the constructor runs on the engine thread.
+class EngineThread::Job {
+ public:
+  Job(std::shared_ptr<Timeline> timeline, std::stop_token stop)
+      : timeline_(std::move(timeline)), stop_(std::move(stop)) {}
+  virtual ~Job() = default;
+
+  const Timeline* timeline() const { return timeline_.get(); }
+  const std::stop_token& stop() const { return stop_; }
+  bool finished() const { return finished_; }
+  virtual bool urgent() const = 0;
+
+  // What to run next; starts the job the first time. Nothing: the job is finished.
+  const std::optional<model::Work>& work(model::Engine& engine) {
+    if (!work_ && !finished_) {
+      try {
+        work_ = started_ ? next() : start(engine);
+        started_ = true;
+        if (!work_) finish(nullptr);
+      } catch (...) {
+        finish(std::current_exception());
+      }
+    }
+    return work_;
+  }
+  void advance() {
+    work_.reset();
+    try {
+      stepped();
+    } catch (...) {
+      finish(std::current_exception());
+    }
+  }
+  // Calls on_done. With no error: with what has been done so far.
+  void finish(std::exception_ptr error) {
+    if (std::exchange(finished_, true)) return;
+    work_.reset();
+    answer(error);
+  }
+
+ protected:
+  virtual std::optional<model::Work> start(model::Engine& engine) = 0;
+  virtual std::optional<model::Work> next() = 0;
+  virtual void stepped() = 0;
+  virtual void answer(std::exception_ptr error) = 0;
+
+  model::Context& context(model::Engine& engine) {
+    if (!timeline_->context) timeline_->context = engine.new_context();
+    return *timeline_->context;
+  }
+
+  const std::shared_ptr<Timeline> timeline_;
+
+ private:
+  const std::stop_token stop_;
+  std::optional<model::Work> work_;
+  bool started_ = false;
+  bool finished_ = false;
+};
+
+// Makes the context equal to the prompt, keeping the longest common prefix, and lets the model
+// speak.
+class EngineThread::ReplyJob : public Job {
+ public:
+  ReplyJob(std::shared_ptr<Timeline> timeline, ReplyRequest request, std::stop_token stop)
+      : Job(std::move(timeline), std::move(stop)), request_(std::move(request)) {}
+  bool urgent() const override { return true; }
+
+ private:
+  std::optional<model::Work> start(model::Engine& engine) override {
+    model::Context& context = this->context(engine);
+    const std::span<const model::Token> prompt = request_.prompt;
+    // The last token is run again when it is there: its logits are wanted.
+    reused_ =
+        std::min(common_prefix(context.tokens(), prompt), static_cast<int>(prompt.size()) - 1);
+    context.rewind({reused_});
+    model::GenerateOptions options;
+    options.sampling = request_.sampling;
+    options.thinking = request_.thinking;
+    options.max_tokens = request_.max_tokens;
+    options.prompt.assign(prompt.begin() + reused_, prompt.end());
+    options.prefill_chunk_tokens = std::min(kPrefillChunkTokens, engine.max_batch_tokens());
+    n_new_ = static_cast<int>(options.prompt.size());
+    generation_.emplace(context, request_.format, request_.tokenizer, request_.constraint(),
+                        std::move(options));
+    return next();
+  }
+  std::optional<model::Work> next() override {
+    if (generation_->done()) return std::nullopt;
+    return generation_->work();
+  }
+  void stepped() override {
+    const model::Delta delta = generation_->advance();
+    const double left = generation_->prompt_tokens_left();
+    request_.on_progress(delta, 1 - left / n_new_);
+  }
+  void answer(std::exception_ptr error) override {
+    model::Turn turn;
+    if (error) return request_.on_done(std::move(turn), error);
+    if (generation_) {
+      if (!generation_->done()) generation_->interrupt();
+      turn = generation_->finish();
+    } else {
+      turn.stop = model::Stop::interrupted;
+    }
+    turn.usage.reused = reused_;
+    request_.on_done(std::move(turn), nullptr);
+  }
+
+  ReplyRequest request_;
+  std::optional<model::Generation> generation_;
+  int reused_ = 0;
+  int n_new_ = 0;
+};
+
+// Computes the stripped prefix beside the old one and takes its place when it is complete.
+class EngineThread::SettleJob : public Job {
+ public:
+  SettleJob(std::shared_ptr<Timeline> timeline, SettleRequest request, std::stop_token stop)
+      : Job(std::move(timeline), std::move(stop)), request_(std::move(request)) {}
+  bool urgent() const override { return false; }
+
+ private:
+  std::optional<model::Work> start(model::Engine& engine) override {
+    const model::Context& old = context(engine);
+    common_ = common_prefix(old.tokens(), request_.tokens);
+    if (common_ == old.mark().n_tokens) return std::nullopt;  // nothing to drop
+    cost_.dropped = old.mark().n_tokens - common_;
+    chunk_ = std::min(kPrefillChunkTokens, engine.max_batch_tokens());
+    settled_ = old.fork();
+    settled_->rewind({common_});
+    return next();
+  }
+  std::optional<model::Work> next() override {
+    const std::span<const model::Token> left =
+        std::span(request_.tokens).subspan(settled_->mark().n_tokens);
+    if (left.empty()) {
+      timeline_->context = std::move(settled_);
+      return std::nullopt;
+    }
+    const std::size_t n = std::min(left.size(), static_cast<std::size_t>(chunk_));
+    return model::Work{settled_.get(), left.first(n), model::Rows::none};
+  }
+  void stepped() override { cost_.prefilled = settled_->mark().n_tokens - common_; }
+  void answer(std::exception_ptr error) override {
+    if (settled_) cost_ = {};  // stopped before it was complete: the old context stays
+    settled_.reset();
+    request_.on_done(cost_, error);
+  }
+
+  SettleRequest request_;
+  std::unique_ptr<model::Context> settled_;
+  SettleRequest::Cost cost_;
+  int common_ = 0;
+  int chunk_ = 0;
+};
+
+EngineThread::EngineThread(std::shared_ptr<model::Engine> engine)
+    : engine_(std::move(engine)), thread_([this](std::stop_token stop) { run(stop); }) {}
+
+EngineThread::~EngineThread() {
+  thread_.request_stop();
+  thread_.join();
+}
+
+std::shared_ptr<Timeline> EngineThread::new_timeline() {
+  // A context ends on the engine thread, too: its pages may be shared.
+  return {new Timeline, [this](Timeline* timeline) {
+            std::lock_guard lock(mutex_);
+            discarded_.emplace_back(timeline);
+            arrived_.notify_one();
+          }};
+}
+
+void EngineThread::submit(std::shared_ptr<Timeline> timeline, ReplyRequest request,
+                          std::stop_token stop) {
+  assert(!request.prompt.empty());
+  enqueue(std::make_unique<ReplyJob>(std::move(timeline), std::move(request), std::move(stop)));
+}
+
+void EngineThread::submit(std::shared_ptr<Timeline> timeline, SettleRequest request,
+                          std::stop_token stop) {
+  enqueue(std::make_unique<SettleJob>(std::move(timeline), std::move(request), std::move(stop)));
+}
+
+void EngineThread::enqueue(std::unique_ptr<Job> job) {
+  std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(job));
+  arrived_.notify_one();
+}
+
+void EngineThread::run(std::stop_token stop) {
+  while (admit(stop)) step();
+  for (const auto& job : active_) job->finish(nullptr);
+  active_.clear();
+  admit(stop);
+}
+
+// Takes in what has arrived; sleeps while there is nothing to do. False: time to end.
+bool EngineThread::admit(std::stop_token stop) {
+  std::vector<std::unique_ptr<Timeline>> gone;
+  std::unique_lock lock(mutex_);
+  if (active_.empty()) {
+    arrived_.wait(lock, stop, [this] { return !queue_.empty() || !discarded_.empty(); });
+  }
+  std::ranges::move(queue_, std::back_inserter(active_));
+  queue_.clear();
+  gone.swap(discarded_);
+  lock.unlock();
+  return !stop.stop_requested();
+}
+
+// The first job of each timeline; settling only while nobody waits for an answer.
+std::vector<EngineThread::Job*> EngineThread::runnable() {
+  std::vector<Job*> jobs;
+  for (const auto& job : active_) {
+    const bool behind = std::ranges::any_of(
+        jobs, [&](const Job* other) { return other->timeline() == job->timeline(); });
+    if (!behind) jobs.push_back(job.get());
+  }
+  if (std::ranges::any_of(jobs, &Job::urgent)) {
+    std::erase_if(jobs, [](const Job* job) { return !job->urgent(); });
+  }
+  if (!jobs.empty()) std::ranges::rotate(jobs, jobs.begin() + turn_++ % jobs.size());
+  return jobs;
+}
+
+void EngineThread::step() {
+  for (const auto& job : active_) {
+    if (job->stop().stop_requested()) job->finish(nullptr);
+  }
+  remove_finished();
+
+  std::vector<Job*> jobs;
+  std::vector<model::Work> batch;
+  int room = engine_->max_batch_tokens();
+  for (Job* job : runnable()) {
+    const std::optional<model::Work>& work = job->work(*engine_);
+    if (!work || static_cast<int>(work->tokens.size()) > room) continue;
+    room -= static_cast<int>(work->tokens.size());
+    batch.push_back(*work);
+    jobs.push_back(job);
+  }
+  if (!batch.empty()) {
+    try {
+      // A single job may be stopped inside the step; others would lose their share of it.
+      const bool done =
+          engine_->step(batch, jobs.size() == 1 ? jobs[0]->stop() : std::stop_token());
+      if (done) std::ranges::for_each(jobs, &Job::advance);
+    } catch (...) {
+      for (Job* job : jobs) job->finish(std::current_exception());
+    }
+  }
+  remove_finished();
+}
+
+void EngineThread::remove_finished() {
+  std::erase_if(active_, [](const auto& job) { return job->finished(); });
+}
+
+}  // namespace corvid::runtime

@@ -1,0 +1,80 @@
+// The one thread that runs a model: it owns all contexts and steps the active ones together.
+//
+// Requests of one timeline run in the order they came; timelines run side by side, fair between
+// them. Settling runs only while no reply does. submit() may be called from any thread; a request's
+// callbacks come on the engine thread, `on_done` exactly once. The destructor interrupts what is
+// running and joins.
+#pragma once
+
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include "model/engine.h"
+#include "model/generate.h"
+
+namespace corvid::runtime {
+
+// A context and its place in the queue. Made by anyone, filled and emptied by the engine thread.
+class Timeline;
+
+struct ReplyRequest {
+  std::vector<model::Token> prompt;  // all that the context must hold before the model speaks
+  std::function<std::unique_ptr<model::Constraint>()> constraint;
+  std::shared_ptr<const model::ChatFormat> format;
+  std::shared_ptr<const model::Tokenizer> tokenizer;
+  model::Sampling sampling;
+  model::Thinking thinking = model::Thinking::on;
+  int max_tokens = 0;  // 0: the room in the context
+  std::function<void(const model::Delta&, double prefill_fraction)> on_progress;
+  std::function<void(model::Turn, std::exception_ptr)> on_done;
+};
+
+struct SettleRequest {
+  std::vector<model::Token> tokens;  // what the context shall hold
+  struct Cost {
+    int dropped = 0, prefilled = 0;
+  };
+  std::function<void(Cost, std::exception_ptr)> on_done;
+};
+
+class EngineThread {
+ public:
+  explicit EngineThread(std::shared_ptr<model::Engine> engine);
+  ~EngineThread();
+
+  const model::Engine& engine() const { return *engine_; }
+  std::shared_ptr<Timeline> new_timeline();  // gone before this object
+
+  void submit(std::shared_ptr<Timeline> timeline, ReplyRequest request, std::stop_token stop);
+  void submit(std::shared_ptr<Timeline> timeline, SettleRequest request, std::stop_token stop);
+
+ private:
+  class Job;
+  class ReplyJob;
+  class SettleJob;
+  using Jobs = std::vector<std::unique_ptr<Job>>;
+
+  void enqueue(std::unique_ptr<Job> job);
+  void run(std::stop_token stop);
+  bool admit(std::stop_token stop);
+  std::vector<Job*> runnable();
+  void step();
+  void remove_finished();
+
+  const std::shared_ptr<model::Engine> engine_;
+  std::mutex mutex_;
+  std::condition_variable_any arrived_;
+  std::vector<std::unique_ptr<Timeline>> discarded_;  // guarded by mutex_
+  Jobs queue_;                                        // guarded by mutex_
+  Jobs active_;
+  std::size_t turn_ = 0;  // who comes first when not all fit into one batch
+  std::jthread thread_;
+};
+
+}  // namespace corvid::runtime

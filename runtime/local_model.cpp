@@ -1,0 +1,57 @@
+#include "runtime/local_model.h"
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/error.h"
+
+namespace corvid::runtime {
+
+std::optional<Profile> profile_of(const model::GgufFile& file) {
+  const std::optional<std::string> text = file.string("corvid.profile");
+  if (!text) return std::nullopt;
+  try {
+    const auto json = nlohmann::ordered_json::parse(*text);
+    const int version = json.at("version");
+    if (version != 1) {
+      throw RuntimeError(file.name() + ": its profile has version " + std::to_string(version) +
+                             ", this program knows 1. Update Corvid.",
+                         kModelError);
+    }
+    Profile profile{json.at("system"), {}};
+    for (const auto& tool : json.at("tools")) {
+      profile.tools.push_back(
+          {tool.at("name"), tool.at("description"), tool.at("parameters").dump()});
+    }
+    return profile;
+  } catch (const nlohmann::json::exception& error) {
+    throw RuntimeError(file.name() + ": its key corvid.profile cannot be read: " + error.what(),
+                       kModelError);
+  }
+}
+
+LocalModel load_local_model(std::shared_ptr<const model::GgufFile> file,
+                            model::EngineOptions options) {
+  LocalModel local;
+  local.name = file->name();
+  local.tokenizer = model::Tokenizer::load(*file);
+  if (!local.tokenizer) {
+    throw RuntimeError(file->name() + ": carries no tokenizer, so it can only be used by " +
+                           "`corvid logits` and `corvid bench`.",
+                       kModelError);
+  }
+  local.format = model::ChatFormat::for_tokenizer(*local.tokenizer);
+  local.profile = profile_of(*file);
+  local.engine = model::Engine::load(std::move(file), std::move(options));
+  local.description = local.name + " (" + local.engine->description() + ")";
+  // DeepSeek recommends temperature 1, top-p 0.95 for local use (model card of V3.2); a model with
+  // a profile has been examined in greedy mode.
+  if (!local.profile) local.sampling = {.temperature = 1, .top_p = 0.95};
+  local.constraint = [tokenizer = local.tokenizer](std::span<const model::ToolSpec> tools,
+                                                   model::Thinking thinking) {
+    if (tools.empty()) return std::unique_ptr<model::Constraint>();
+    return model::call_constraint(tokenizer, tools, thinking);
+  };
+  return local;
+}
+
+}  // namespace corvid::runtime
