@@ -18,6 +18,12 @@ case "${1:-build}" in
   *) echo "usage: $0 build|test|all|train" >&2; exit 2 ;;
 esac
 
+if ! command -v dpkg-query >/dev/null; then
+  echo "This is not Debian: please see to it that the counterparts of these are installed:" >&2
+  echo "  ${want[*]}" >&2
+  exit 0
+fi
+
 missing=()
 for package in "${want[@]}"; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
@@ -35,6 +41,7 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
 fi
 echo "Installing: ${missing[*]}" >&2
-"${as_root[@]}" apt-get update -q >&2
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-  apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3
+     -o DPkg::Lock::Timeout=120)
+"${apt[@]}" update >&2
+"${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >&2

@@ -1,10 +1,111 @@
 #!/usr/bin/env bash
-# Builds Corvid and runs its tests: tests/run.sh [--all]
-#   --all  adds sanitizers, fuzzing and the long suites
-set -euo pipefail
+# Installs what is missing, builds Corvid and runs its tests: tests/run.sh [--all]
+#   --all  adds the exam of the built-in model, sanitizers and fuzzing (about an hour on 2 cores)
+# The last line is the tally: "N passed, N failed". The exit code is 1 when anything failed.
+set -uo pipefail
 cd "$(dirname "$0")/.."
+exec </dev/null
 
-if [ "${1:-}" = --all ]; then tests/packages.sh all; else tests/packages.sh test; fi
-cmake --preset release
-cmake --build --preset release
-ctest --preset release -j "$(nproc)"
+case "${1:-}" in
+  "") packages=test ;;
+  --all) packages=all ;;
+  *) echo "usage: tests/run.sh [--all]" >&2; exit 2 ;;
+esac
+
+passed=0 failed=0
+summary=()
+trap 'rm -rf "$scratch"' EXIT
+scratch=$(mktemp -d)
+
+# A compiler takes up to 1.5 GB.
+cores=$(nproc)
+memory=$(($(awk '/MemAvailable/ {print $2}' /proc/meminfo) / 1500000))
+jobs=$((memory < cores ? (memory > 0 ? memory : 1) : cores))
+
+note() {  # NAME RESULT SECONDS
+  summary+=("$(printf '%-28s %-24s %5d s' "$1" "$2" "$3")")
+}
+
+# stage NAME COMMAND...: counts as one test.
+stage() {
+  local name=$1 start=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  if "$@"; then
+    passed=$((passed + 1))
+    note "$name" passed $((SECONDS - start))
+  else
+    failed=$((failed + 1))
+    note "$name" FAILED $((SECONDS - start))
+  fi
+}
+
+# build PRESET [CMAKE OPTIONS...]
+build() {
+  local preset=$1
+  shift
+  cmake --preset "$preset" "$@" && cmake --build --preset "$preset" -- -j "$jobs"
+}
+
+# suite PRESET [CTEST OPTIONS...]: builds, runs and counts each test.
+suite() {
+  local preset=$1 start=$SECONDS report=$scratch/$1.xml attributes ran bad skipped
+  shift
+  printf '\n== %s: build\n' "$preset"
+  if ! build "$preset" -DCORVID_TESTS=ON; then
+    failed=$((failed + 1))
+    note "$preset" "BUILD FAILED" $((SECONDS - start))
+    return
+  fi
+  note "$preset: build" passed $((SECONDS - start))
+  start=$SECONDS
+  printf '\n== %s: tests\n' "$preset"
+  ctest --preset "$preset" -j "$cores" --output-junit "$report" --no-tests=error "$@"
+  local status=$?
+  attributes=$(tr '\n' ' ' <"$report" | grep -o '<testsuite [^>]*>')
+  count() { sed -n "s/.*[[:space:]]$1=\"\([0-9]*\)\".*/\1/p" <<<"$attributes"; }
+  ran=$(count tests) bad=$(count failures) skipped=$(($(count skipped) + $(count disabled)))
+  [ "$status" -eq 0 ] || [ "${bad:-0}" -gt 0 ] || bad=1
+  passed=$((passed + ran - bad - skipped)) failed=$((failed + bad))
+  local result="$((ran - bad - skipped)) passed, $bad failed"
+  [ "$skipped" -eq 0 ] || result+=", $skipped skipped"
+  note "$preset: tests" "$result" $((SECONDS - start))
+}
+
+fuzz() {
+  build fuzz || return 1
+  local target bad=0 seeds
+  for target in build/fuzz/fuzz_*; do
+    [ -x "$target" ] && [ -f "$target" ] || continue
+    seeds=tests/fuzz/${target##*/fuzz_}
+    mkdir -p "$scratch/corpus"
+    "$target" -max_total_time=60 -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 \
+      "$scratch/corpus" $([ -d "$seeds" ] && echo "$seeds") 2>"$scratch/fuzz.log" || {
+      tail -n 40 "$scratch/fuzz.log"
+      bad=1
+    }
+    printf '%s: %s runs\n' "${target##*/}" \
+      "$(sed -n 's/stat::number_of_executed_units: *//p' "$scratch/fuzz.log")"
+    rm -rf "$scratch/corpus"
+  done
+  return $bad
+}
+
+if ! tests/packages.sh "$packages"; then
+  echo "The packages above could not be installed." >&2
+  echo "0 passed, 1 failed"
+  exit 1
+fi
+suite release
+if [ "$packages" = all ]; then
+  stage "exam: 90% or more" tests/eval/run_eval.py --jobs "$cores" --min 90
+  stage "exam, shuffled: below 5%" tests/eval/run_eval.py --jobs "$cores" --shuffled --max 4.99
+  suite asan
+  suite tsan
+  stage "fuzzing" fuzz
+fi
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# From a fresh clone to an agent at work: installs what is missing, builds, runs.
+#   examples/quickstart.sh            three chores in a scratch folder, with the built-in model
+#   examples/quickstart.sh "task"     that task, in the current folder
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+corvid=$root/build/release/corvid
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+bold="" dim="" plain="" live=""
+if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
+  live=yes
+  [ -n "${NO_COLOR:-}" ] || bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
+fi
+
+say() { printf '%s\n' "$*"; }
+step() { printf '%s%s%s\n' "$bold" "$*" "$plain"; }
+aside() { printf '%s%s%s\n' "$dim" "$*" "$plain"; }
+
+# quietly WHAT COMMAND...: its output is shown only when it fails.
+quietly() {
+  local what=$1 start=$SECONDS
+  shift
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    tail -n 40 "$log" >&2
+    say "$what failed; the end of its output is above." >&2
+    exit 1
+  fi
+  aside "  $what: done in $((SECONDS - start)) s"
+}
+
+# Ninja's lines as one line that counts up, or as a line now and then where there is no terminal.
+show_build() {
+  local line shown=0
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >>"$log"
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+    if [ -n "$live" ]; then
+      printf '\r  %s of %s files' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+    elif [ $((BASH_REMATCH[1] * 4 / BASH_REMATCH[2])) -gt $shown ]; then
+      shown=$((BASH_REMATCH[1] * 4 / BASH_REMATCH[2]))
+      say "  ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]} files"
+    fi
+  done
+  [ -z "$live" ] || printf '\r\e[K'
+}
+
+prepare() {
+  cd "$root"
+  step "Packages"
+  if [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null && ! sudo -n true 2>/dev/null; then
+    aside "  (sudo may ask for your password)"
+    tests/packages.sh build
+  else
+    quietly "installing what is missing" tests/packages.sh build
+  fi
+  step "Build"
+  if [ ! -f build/release/build.ninja ]; then
+    quietly "configuring" cmake --preset release -DCORVID_TESTS=OFF
+  fi
+  local start=$SECONDS
+  : >"$log"
+  if ! cmake --build --preset release --target corvid 2>&1 </dev/null | show_build; then
+    grep -A 20 -m 1 FAILED "$log" >&2 || tail -n 40 "$log" >&2
+    say "The build failed; the first error is above." >&2
+    exit 1
+  fi
+  aside "  $("$corvid" --version): built in $((SECONDS - start)) s"
+}
+
+chore() {
+  printf '\n%s> corvid run "%s"%s\n' "$bold" "$1" "$plain"
+  "$corvid" run "$1" </dev/null || aside "  (exit code $?)"
+}
+
+# A small project to work on: logs, a settings file, a script with a bug and its test.
+furnish() {
+  mkdir -p logs config
+  seq -f 'request %g served' 1 40 >logs/monday.log
+  seq -f 'request %g served' 1 120 >logs/tuesday.log
+  seq -f 'request %g served' 1 75 >logs/wednesday.log
+  printf '{\n  "name": "harbour",\n  "port": 8080,\n  "debug": true\n}\n' >config/server.json
+  printf 'add() { echo $(($1 - $2)); }\ndouble() { echo $(($1 * 2)); }\n' >sums.sh
+  cat >test.sh <<'TEST'
+#!/bin/bash
+. ./sums.sh
+status=0
+check() {
+  if [ "$($1)" = "$2" ]; then echo "ok: $1"; else echo "FAIL: $1 gives $($1), not $2"; status=1; fi
+}
+check 'add 3 4' 7
+check 'double 6' 12
+exit $status
+TEST
+  chmod +x test.sh
+}
+
+here=$PWD
+prepare
+if [ $# -gt 0 ]; then
+  cd "$here"
+  rm -f "$log"
+  exec "$corvid" run "$*"
+fi
+
+workspace=$(mktemp -d "${TMPDIR:-/tmp}/corvid-quickstart.XXXXXX")
+cd "$workspace"
+furnish
+printf '\n'
+step "Three chores, with the model inside the program, in $workspace"
+chore "which file in logs is the largest?"
+chore "change the port in config/server.json to 9090"
+chore "run ./test.sh, then fix the function in sums.sh that is wrong"
+
+printf '\n'
+step "The sessions"
+"$corvid" sessions
+
+printf '\n'
+step "From here"
+cat <<TEXT
+  $corvid                        talk to it in this terminal
+  $corvid resume                 go on with the last session
+  $corvid run --model FILE.gguf "..."          a bigger model on this machine
+  $corvid run --model http://HOST:PORT/v1 "..."  a model behind an OpenAI-style API
+  $corvid --help                 all the rest
+
+The built-in model is small: it does chores in a terminal, in English. DeepSeek-Coder-V2-Lite
+runs on a 16 GB laptop; docs and settings are in $root/README.md.
+TEXT
