@@ -42,17 +42,23 @@ class TurnParser {
   virtual Turn finish(Stop stop) = 0;
 };
 
-// A format is built once per model. Its virtual functions are the seam for other families.
+// A format has no state. Its virtual functions are the seam for other families.
 class ChatFormat {
  public:
-  // The format that the file's keys name. ModelError when a token it needs is missing from the
-  // vocabulary (named), or when the file carries no tokenizer.
+  // The format by its name; ModelError with the list of names when there is none.
+  static std::shared_ptr<const ChatFormat> named(std::string_view name);
+  // The format that the vocabulary's special tokens tell. ModelError that names the token when one
+  // that the format needs is missing.
   static std::shared_ptr<const ChatFormat> for_tokenizer(const Tokenizer& tokenizer);
 
   virtual ~ChatFormat() = default;
   virtual std::string_view name() const = 0;  // "deepseek-v3.2"
   virtual int version() const = 0;            // journaled; changes when rendered bytes change
   virtual ReasoningRule reasoning_rule() const = 0;
+  // The special tokens that prompts and replies are written with.
+  virtual std::vector<std::string_view> special_tokens() const = 0;
+  // Those of them that the model may say; the first one ends its reply.
+  virtual std::vector<std::string_view> reply_tokens() const = 0;
 
   virtual Pieces open(std::string_view system, std::span<const ToolSpec> tools) const = 0;
   virtual Pieces user(std::string_view text) const = 0;
@@ -64,15 +70,16 @@ class ChatFormat {
   virtual Pieces reply_suffix() const = 0;
   // An assistant reply of an earlier turn, as the official rendering of history has it.
   virtual Pieces history(const Turn& turn, bool after_results) const = 0;
+  // ToolCall::id is left empty: the session names its calls.
   virtual std::unique_ptr<TurnParser> parser(Thinking thinking) const = 0;
 
-  // The whole prompt, ending with a reply prefix, exactly as the reference encoder prints it.
+  // The whole prompt exactly as the reference encoder prints it; it ends with a reply prefix unless
+  // the last message is the assistant's. ModelError when calls and results do not fit together.
   virtual Pieces render(std::span<const Message> messages, std::span<const ToolSpec> tools,
                         Thinking thinking) const = 0;
 };
 
-// JSON as the chat format's reference prints it: order kept, ", " and ": ", non-ASCII kept.
-// `text` must be valid JSON. Throws ModelError otherwise.
-std::string print_json(std::string_view text);
+// The text of a prompt, special tokens written out.
+std::string text_of(const Pieces& pieces);
 
 }  // namespace corvid::model
