@@ -1,17 +1,128 @@
 #include "sandbox/policy.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+
 #include "sandbox/error.h"
 
 namespace corvid::sandbox {
+namespace {
 
-Policy default_policy(const std::filesystem::path& workspace) {
+namespace fs = std::filesystem;
+
+// Below the home folder.
+constexpr std::array kHomeSecrets = {
+    // keys, tokens and passwords
+    ".ssh", ".gnupg", ".pki", ".aws", ".azure", ".kube", ".docker", ".oci", ".netrc", ".config",
+    ".git-credentials", ".npmrc", ".yarnrc.yml", ".pypirc", ".vault-token", ".password-store",
+    ".pgpass", ".my.cnf", ".terraformrc", ".terraform.d", ".boto", ".s3cfg", ".databrickscfg",
+    ".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials", ".m2/settings.xml",
+    ".gradle/gradle.properties", ".huggingface", ".cache/huggingface/token", ".kaggle",
+    ".local/share/keyrings", ".Xauthority", ".ICEauthority",
+    // what browsers, mail and chat programs keep
+    ".mozilla", ".thunderbird", ".cache/mozilla", ".cache/google-chrome", ".cache/chromium",
+    ".var/app", "snap",
+    // what was typed and said before
+    ".bash_history", ".zsh_history", ".history", ".python_history", ".node_repl_history",
+    ".psql_history", ".mysql_history", ".sqlite_history", ".lesshst", ".viminfo",
+    ".local/share/fish", ".local/share/recently-used.xbel",
+    // this and other agents' state
+    ".local/share/corvid", ".local/state/corvid", ".codex", ".claude", ".claude.json", ".gemini",
+    ".qwen", ".cursor", ".aider.conf.yml", ".continue", ".pi"};
+
+// Readable only by root, so they matter when Corvid runs as root.
+constexpr std::array kSystemSecrets = {
+    "/etc/shadow",      "/etc/shadow-",         "/etc/gshadow",
+    "/etc/gshadow-",    "/etc/sudoers",         "/etc/sudoers.d",
+    "/etc/ssl/private", "/etc/krb5.keytab",     "/etc/NetworkManager/system-connections",
+    "/etc/wireguard",   "/etc/docker/key.json", "/etc/kubernetes",
+    "/var/lib/docker",  "/var/lib/kubelet",     "/var/lib/sss"};
+
+fs::path home_folder() {
+  if (const char* home = std::getenv("HOME"); home && *home == '/') return home;
+  if (const passwd* user = ::getpwuid(::getuid())) return user->pw_dir;
+  return "/";
+}
+
+// Where XDG variables move what kHomeSecrets names at its usual place.
+void add_moved_folders(std::vector<fs::path>& secrets) {
+  for (const char* name : {"XDG_CONFIG_HOME", "GNUPGHOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR",
+                           "DOCKER_CONFIG", "KUBECONFIG", "AWS_SHARED_CREDENTIALS_FILE",
+                           "AWS_CONFIG_FILE", "NETRC", "PGPASSFILE", "SSH_AUTH_SOCK"}) {
+    if (const char* value = std::getenv(name); value && *value == '/') secrets.emplace_back(value);
+  }
+  for (const char* name : {"XDG_DATA_HOME", "XDG_STATE_HOME"}) {
+    if (const char* value = std::getenv(name); value && *value == '/') {
+      secrets.push_back(fs::path(value) / "corvid");
+    }
+  }
+}
+
+// As a file system that folds case and drops invisible characters sees it (git's own rule).
+std::string folded(std::string_view name) {
+  constexpr std::array<std::string_view, 3> kInvisible = {"\xC2\xAD", "\xEF\xBB\xBF",
+                                                          "\xEF\xB8\x8F"};
+  std::string text;
+  while (!name.empty()) {
+    const bool general = name.size() >= 3 && name[0] == '\xE2' &&  // U+2000..U+206F
+                         (name[1] == '\x80' || name[1] == '\x81');
+    const auto invisible = std::find_if(kInvisible.begin(), kInvisible.end(),
+                                        [&](auto part) { return name.starts_with(part); });
+    if (general) {
+      name.remove_prefix(3);
+    } else if (invisible != kInvisible.end()) {
+      name.remove_prefix(invisible->size());
+    } else if (name.starts_with("\xC5\xBF")) {  // long s
+      text += 's';
+      name.remove_prefix(2);
+    } else if (name.starts_with("\xE2\x84\xAA")) {  // Kelvin sign
+      text += 'k';
+      name.remove_prefix(3);
+    } else {
+      text += static_cast<char>(std::tolower(static_cast<unsigned char>(name[0])));
+      name.remove_prefix(1);
+    }
+  }
+  while (text.size() > 1 && (text.back() == '.' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+Policy default_policy(const fs::path& workspace) {
   std::error_code error;
   Policy policy;
-  policy.workspace = std::filesystem::canonical(workspace, error);
-  if (error || !std::filesystem::is_directory(policy.workspace, error)) {
+  policy.workspace = fs::canonical(workspace, error);
+  if (error || !fs::is_directory(policy.workspace, error)) {
     throw SandboxError("the workspace " + workspace.string() + " is not a folder");
   }
+  const fs::path home = home_folder();
+  for (const char* name : kHomeSecrets) policy.secrets.push_back(home / name);
+  for (const char* name : kSystemSecrets) policy.secrets.emplace_back(name);
+  add_moved_folders(policy.secrets);
   return policy;
+}
+
+std::string protected_part(const fs::path& relative) {
+  for (const fs::path& part : relative) {
+    const std::string name = folded(part.string());
+    const bool git = name == ".git" || name == "git~1";
+    if (git || std::find(std::begin(kProtectedNames), std::end(kProtectedNames), name) !=
+                   std::end(kProtectedNames)) {
+      return part.string();
+    }
+  }
+  return {};
+}
+
+bool is_beneath(const fs::path& path, const fs::path& root) {
+  const auto [in_root, in_path] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
+  return in_root == root.end() || (std::next(in_root) == root.end() && in_root->empty());
 }
 
 }  // namespace corvid::sandbox

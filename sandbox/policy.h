@@ -2,16 +2,16 @@
 // from a tool's arguments.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace corvid::sandbox {
 
 struct Limits {
-  std::int64_t memory_bytes = std::int64_t{4} << 30;  // address space per process
+  std::int64_t memory_bytes = std::int64_t{4} << 30;  // of all processes of one command
   std::int64_t file_bytes = std::int64_t{4} << 30;    // largest file that can be written
   std::int64_t tmp_bytes = std::int64_t{1} << 30;     // size of the private /tmp
   int processes = 512;
@@ -23,8 +23,9 @@ struct Policy {
 
   Mode mode = Mode::on;
   std::filesystem::path workspace;              // canonical, absolute; writable
-  std::vector<std::filesystem::path> writable;  // further writable folders
+  std::vector<std::filesystem::path> writable;  // further writable folders, canonical
   std::vector<std::filesystem::path> secrets;   // hidden: key files, ~/.ssh, agent state, ...
+  std::vector<std::filesystem::path> readable;  // in spite of secrets above them: spill files
   bool network = false;
   Limits limits;
 };
@@ -32,5 +33,19 @@ struct Policy {
 // Policy for a workspace with the default secrets of this user's home hidden. SandboxError when
 // the workspace is not a folder.
 Policy default_policy(const std::filesystem::path& workspace);
+
+// Names that programs of the user run or obey later, outside the sandbox: they stay as they are,
+// and absent where they are absent. Below a repository's `.git` these are hooks and configuration.
+inline constexpr std::string_view kProtectedNames[] = {
+    ".gitmodules", ".gitconfig", ".mcp.json", ".envrc",   ".vscode",       ".idea",  ".zed",
+    ".nvim.lua",   ".exrc",      ".corvid",   ".agents",  ".claude",       ".codex", ".cursor",
+    ".gemini",     ".qwen",      ".bashrc",   ".profile", ".bash_profile", ".zshrc", ".zshenv"};
+
+// The first part of a relative path that is a protected name or `.git`, however it is spelled for
+// file systems that fold case or drop invisible characters; empty when there is none.
+std::string protected_part(const std::filesystem::path& relative);
+
+// True for `root` itself and everything below it. Both absolute and normal.
+bool is_beneath(const std::filesystem::path& path, const std::filesystem::path& root);
 
 }  // namespace corvid::sandbox
