@@ -98,6 +98,8 @@ if ! tests/packages.sh "$packages"; then
 fi
 suite release
 if [ "$packages" = all ]; then
+  stage "exam: wordings are its own" tests/eval/eval_test.py --conversations 10000 \
+    Exam.test_shares_no_wording_with_the_training_data
   stage "exam: 90% or more" tests/eval/run_eval.py --jobs "$cores" --min 90
   stage "exam, shuffled: below 5%" tests/eval/run_eval.py --jobs "$cores" --shuffled --max 4.99
   suite asan

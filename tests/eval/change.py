@@ -18,7 +18,7 @@ def blank_page(w):
 create = Family("create")
 ask = create.ask
 WRITE, TEXT = "echo '{text}' > {file}; echo done", {"{file}": "{text}\n"}
-ask(blank_page, "Create a file {file} that says {text}", WRITE, TEXT)
+ask(blank_page, "Please make me a file called {file}. It should say: {text}", WRITE, TEXT)
 ask(blank_page, "make a new file called {file} with the text \"{text}\" in it", WRITE, TEXT)
 ask(blank_page, "put the words {text} into a new file named {file}", WRITE, TEXT)
 ask(blank_page, "I need a file {file} containing exactly this: {text}", WRITE, TEXT)
@@ -59,10 +59,10 @@ append = Family("append")
 ask = append.ask
 ADD, ADDED = "echo '{text}' >> {file}; echo added", {"{file}": "{before}{text}\n"}
 ask(a_list, "Append this line to {file}: {text}", ADD, ADDED)
-ask(a_list, "add \"{text}\" at the end of {file}", ADD, ADDED)
+ask(a_list, "at the very end of {file}, add \"{text}\"", ADD, ADDED)
 ask(a_list, "put {text} on a new last line of {file}", ADD, ADDED)
 ask(a_list, "please add a line saying {text} to the bottom of {file}", ADD, ADDED)
-ask(a_list, "{file} needs one more line: {text}", ADD, ADDED)
+ask(a_list, "{file} lacks one line at the end: {text}", ADD, ADDED)
 ask(a_list, "stick the line {text} onto the end of {file}", ADD, ADDED)
 ask(a_list, "add {a} to my list in {file}", "echo {a} >> {file}; echo added",
     {"{file}": "{before}{a}\n"})
@@ -104,7 +104,7 @@ ask = rename.ask
 MV, MOVED = "mv {old} {new}; echo renamed", {"{old}": None, "{new}": "{text}"}
 IN_D = {"{d}/{inner}": None, "{d}/{new}": "{inner_text}"}
 ask(a_name, "{old} has a bad name, it should be called {new}", MV, MOVED)
-ask(a_name, "change the name of {old} to {new}", MV, MOVED)
+ask(a_name, "{old} needs a different name: {new}", MV, MOVED)
 ask(a_name, "{old} should be named {new} instead", MV, MOVED)
 ask(a_name, "Give {old} the new name {new}.", MV, MOVED)
 ask(a_name, "please call the file {old} {new} from now on", MV, MOVED)
@@ -154,7 +154,7 @@ ask(to_move, "Move {f1} into the folder {d}.", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "put the file {f1} in {d}", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "please move all .{e1} files of this folder to {d}", "mv *.{e1} {d}/; echo moved",
     BOTH)
-ask(to_move, "{f1} belongs in {d}, move it there", "mv {f1} {d}/; echo moved", F1)
+ask(to_move, "{f1} is in the wrong place, it belongs in {d}", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "move everything that ends in .{e1} from {a} to {b}",
     "mv {a}/*.{e1} {b}/; echo moved",
     {"{a}/{i1}": None, "{a}/{i2}": None, "{b}/{i1}": "{i1t}", "{b}/{i2}": "{i2t}"})
@@ -166,7 +166,7 @@ ask(to_move, "the folder {a} should go inside {b}, please move it", "mv {a} {b}/
     {"{a}/": None, "{b}/{a}/{i1}": "{i1t}", "{b}/{a}/{i2}": "{i2t}", "{b}/{a}/{j1}": "{j1t}"})
 ask(to_move, "bring {a}/{i1} up to the top folder", "mv {a}/{i1} .; echo moved",
     {"{a}/{i1}": None, "{i1}": "{i1t}"})
-ask(to_move, "can you shift {f1} over to {d}?", "mv {f1} {d}/; echo moved", F1)
+ask(to_move, "can you get {f1} over into {d}?", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "the files that start with {prefix} should move to {d}",
     "mv {prefix}* {d}/; echo moved", {"{p1}": None, "{d}/{p1}": "{p1t}"})
 ask(to_move, "tidy up {a}: the .{e1} files go to {d}, the .{e2} files go to {b}",
@@ -231,7 +231,7 @@ AT = "sed -i '{line}s/{value}/{new}/' {file}; echo changed"
 ALL = "sed -i 's/{old}/{new}/g' {d}/*; echo replaced"
 ABC = {"{a}": "{at}", "{b}": "{bt}"}
 ask(once, "In {file}, swap {old} for {new}.", SED, AFTER)
-ask(often, "change every {old} to {new} in {file}", SED, AFTER)
+ask(often, "every {old} in {file} has to become {new}", SED, AFTER)
 ask(once, "in {file} the word {old} should be {new}", SED, AFTER)
 ask(change_setting(flat_settings, "toml", to=lambda w: w.number(100, 999),
                    value=lambda w: w.number(1000, 9999)),
@@ -250,7 +250,7 @@ ask(once, "delete the line with {old} from {file}", "sed -i '/{old}/d' {file}; e
 ask(often, "edit {file}: {old} -> {new}, everywhere", SED, AFTER)
 ask(change_setting(settings, "ini", to=lambda w: w.name()),
     "in section {section} of {file} change {key} to {new}", AT, AFTER)
-ask(once, "substitute {new} for {old} in {file}", SED, AFTER)
+ask(once, "put {new} where {file} has {old}", SED, AFTER)
 ask(change_setting(flat_settings, "ini", to=lambda w: w.name(), key="user"),
     "update the user in {file} from {value} to {new}", AT, AFTER)
 ask(spread, "in each .{ext} file of {d}, {old} should become {new}", ALL, ABC)

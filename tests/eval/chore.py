@@ -13,15 +13,15 @@ import re
 import subprocess
 
 WORDS = """amber anchor apple attic badge barrel basil beacon birch blanket border bottle branch
-bridge bucket butter cabin candle canyon carpet cedar cellar chalk cherry cinder clover cobalt copper
-coral cotton cradle crystal daisy dancer delta desert dolphin drum eagle ember engine fabric falcon
-feather fern fiddle flint forest fountain galaxy garden ginger glacier granite harbor hazel heron
-hollow honey island ivory jacket jasper jungle kettle ladder lantern lemon lilac linen lizard magnet
-maple marble meadow melon mirror moss mustard needle nickel nutmeg oasis ocean olive onion orchid
-otter oyster paddle panda pebble pepper pigeon pillow planet plum pocket poplar prairie pumpkin quartz
-rabbit raven ribbon ripple river rocket saddle saffron salmon satin shadow silver sparrow spider
-spruce stable summit tablet temple thistle thunder timber topaz tulip tunnel turtle valley velvet
-violet walnut willow window winter yellow zebra""".split()
+bridge bucket butter cabin candle canyon carpet cedar cellar chalk cherry cinder clover cobalt
+copper coral cotton cradle crystal daisy dancer delta desert dolphin drum eagle ember engine
+fabric falcon feather fern fiddle flint forest fountain galaxy garden ginger glacier granite
+harbor hazel heron hollow honey island ivory jacket jasper jungle kettle ladder lantern lemon
+lilac linen lizard magnet maple marble meadow melon mirror moss mustard needle nickel nutmeg oasis
+ocean olive onion orchid otter oyster paddle panda pebble pepper pigeon pillow planet plum pocket
+poplar prairie pumpkin quartz rabbit raven ribbon ripple river rocket saddle saffron salmon satin
+shadow silver sparrow spider spruce stable summit tablet temple thistle thunder timber topaz tulip
+tunnel turtle valley velvet violet walnut willow window winter yellow zebra""".split()
 
 GIT_SETUP = """git init -q -b {branch}
 git config user.name {author}
@@ -146,7 +146,6 @@ MEANINGS = {
                r"nothing (to|called|named)|not (a|in a) git|isn't a git",
     "beyond": r"--model\b",
     "none": r"\bno\b|\bnone\b|\bnot\b|n't\b|\bnothing\b|\bnowhere\b",
-    "yes": r"^\W*yes\b|\bthere (is|are)\b|\bit (is|does|has)\b|\bmentioned\b|\bfound\b|\bcontains\b",
     "same": r"\bidentical\b|\bsame\b|\bequal\b|\bmatch|no differen|n't differ|not differ",
     "different": r"\bdiffer|not identical|n't identical|not the same|n't the same|not equal|"
                  r"n't equal|n't match|not match|not an exact|n't an exact|^\W*no\b",
@@ -156,6 +155,8 @@ MEANINGS = {
 }
 NOT_SAME = re.compile(r"not (identical|the same|equal|match)|n't (the same|identical|equal|match)|"
                       r"\bdifferent\b|\bdiffer\b(?<!not differ)(?<!n't differ)", re.I)
+NOT_PASSED = re.compile(r"\bnot pass|n't pass|\bfails\b|\bfailed\b(?<!0 failed)(?<!none failed)",
+                        re.I)
 
 
 def fill(text, facts, strict=True):
@@ -178,7 +179,9 @@ def expand(items, facts):
 
 def position(answer, token):
     """Where `token` stands in the answer as a word of its own, or -1."""
-    before = r"(?<![\w.,-])" if token[:1].isdigit() else r"(?<![\w-])" if token[:1].isalnum() else ""
+    before = ""
+    if token[:1].isalnum():
+        before = r"(?<![\w.,-])" if token[:1].isdigit() else r"(?<![\w-])"
     after = r"(?![\w-]|[.,]\d)" if token[-1:].isalnum() else ""
     match = re.search(before + re.escape(token) + after, answer)
     return match.start() if match else -1
@@ -213,8 +216,7 @@ def judge_answer(turn, facts, answer):
             return f"the answer does not mean {turn.means!r}"
         if turn.means == "same" and NOT_SAME.search(answer):
             return "the answer does not mean 'same'"
-        if turn.means == "passes" and re.search(r"\bnot pass|n't pass|\bfails\b|\bfailed\b(?<!0 failed)"
-                                                r"(?<!none failed)", answer, re.I):
+        if turn.means == "passes" and NOT_PASSED.search(answer):
             return "the answer does not mean 'passes'"
     return None
 
@@ -239,7 +241,8 @@ def judge_files(chore, facts, before, root):
     for path, text in chore.after.items():
         path = fill(path, facts)
         if text is None:
-            for other in [p for p in want if p == path or path.endswith("/") and p.startswith(path)]:
+            folder = path if path.endswith("/") else None
+            for other in [p for p in want if p == path or folder and p.startswith(folder)]:
                 del want[other]
         else:
             want[path] = fill(text, facts).encode() if text else b""

@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """Tests of the exam itself: every chore can be solved, and nothing cheap solves one.
 
-    tests/eval/eval_test.py [--prompts FILE]
+    tests/eval/eval_test.py [--conversations N]
 
-FILE has the training data's prompts, one JSON string a line; without it they are asked from
-model/nano/generate.py --prompts.
+N: how many conversations the training data's generator is asked for, to compare wordings.
 """
-import json
 import pathlib
 import re
 import subprocess
@@ -18,13 +16,16 @@ from chores import CHORES
 from workspace import attempt, oracle
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROMPTS = None  # --prompts
+CONVERSATIONS = 600
 
 
-def wording_pattern(wording):
+def wording_pattern(turn, facts):
     """Matches every text that could come from this wording, whatever names stand in it."""
-    words = normal(re.sub(r"\{\w+\}", " NAME ", wording)).split()
-    return re.compile(" ".join(r"\S+( \S+){0,7}" if w == "name" else re.escape(w) for w in words))
+    def hole(match):
+        return " TEXT " if " " in str(facts[match[1]]) else " NAME "
+    holes = {"name": r"\S+", "text": r"\S+( \S+)*"}
+    words = normal(re.sub(r"\{(\w+)\}", hole, turn.wording)).split()
+    return re.compile(" ".join(holes.get(word) or re.escape(word) for word in words))
 
 
 def normal(text):
@@ -36,18 +37,22 @@ def normal(text):
 
 
 def training_prompts():
-    if PROMPTS:
-        lines = pathlib.Path(PROMPTS).read_text().splitlines()
-    else:
-        generator = ROOT / "model/nano/generate.py"
-        if not generator.exists() or "--prompts" not in generator.read_text():
-            return None
-        done = subprocess.run([sys.executable, generator, "--prompts", "20000"],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{generator} --prompts failed: {done.stderr[-500:]}")
-        lines = done.stdout.splitlines()
-    return sorted({normal(json.loads(line)) for line in lines if line.strip()})
+    """What users say in the training data, from the conversations that its generator shows."""
+    generator = ROOT / "model/nano/generate.py"
+    done = subprocess.run([python_with_numpy(), generator, "--show", str(CONVERSATIONS)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{generator} --show failed: {done.stderr[-500:]}")
+    found = re.findall("<｜User｜>(.*?)<｜Assistant｜>", done.stdout, re.S)
+    return sorted({normal(prompt) for prompt in found})
+
+
+def python_with_numpy():
+    for python in (sys.executable, "/usr/bin/python3"):
+        probe = subprocess.run([python, "-c", "import numpy"], stderr=subprocess.DEVNULL)
+        if probe.returncode == 0:
+            return python
+    raise RuntimeError("numpy is missing: tests/packages.sh test")
 
 
 class Exam(unittest.TestCase):
@@ -83,8 +88,8 @@ class Exam(unittest.TestCase):
 
     def test_reciting_the_whole_workspace_fails(self):
         def recite(prompt, workspace, number):
-            done = subprocess.run(["bash", "-c", "find . -type f | grep -v .git/ | xargs tail -n +1"],
-                                  cwd=workspace, stdout=subprocess.PIPE)
+            command = "find . -type f | grep -v .git/ | xargs tail -n +1"
+            done = subprocess.run(["bash", "-c", command], cwd=workspace, stdout=subprocess.PIPE)
             return done.stdout.decode()
         passed = self.passed_by(recite)
         self.assertLessEqual(len(passed), 30, passed)
@@ -96,16 +101,15 @@ class Exam(unittest.TestCase):
 
     def test_shares_no_wording_with_the_training_data(self):
         prompts = training_prompts()
-        if prompts is None:
-            self.skipTest("there is no model/nano/generate.py --prompts")
-        self.assertGreater(len(prompts), 1000)
+        self.assertGreater(len(prompts), CONVERSATIONS // 2)
         shared = {}
         for chore in CHORES:
+            _, facts = chore.stage()
             for turn in chore.turns:
-                pattern = wording_pattern(turn.wording)
+                pattern = wording_pattern(turn, facts)
                 hit = next((p for p in prompts if pattern.fullmatch(p)), None)
                 if hit:
-                    shared[chore.id] = (turn.wording, hit)
+                    shared[f"{chore.id}: {turn.wording}"] = hit
         self.assertFalse(shared, "\n" + "\n".join(f"{k}: {v}" for k, v in shared.items()))
 
     def nothing_passes(self, answer):
@@ -116,8 +120,8 @@ class Exam(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if "--prompts" in sys.argv:
-        at = sys.argv.index("--prompts")
-        PROMPTS = sys.argv[at + 1]
+    if "--conversations" in sys.argv:
+        at = sys.argv.index("--conversations")
+        CONVERSATIONS = int(sys.argv[at + 1])
         del sys.argv[at:at + 2]
     unittest.main()

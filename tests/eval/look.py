@@ -82,7 +82,7 @@ ask(nested_folders, "How many files does {d} hold in total, subfolders included?
 ask(nested_folders, "count every .{ext} file anywhere below {d}", COUNT_EXT, says=("{some}",))
 ask(nested_folders, "how many folders are there directly inside {d}?",
     "find {d} -mindepth 1 -maxdepth 1 -type d | wc -l", says=("{subs}",))
-ask(one_text, "How many lines long is {file}?", "wc -l < {file}", says=("{lines}",))
+ask(one_text, "How long is {file}, counted in lines?", "wc -l < {file}", says=("{lines}",))
 ask(one_text, "line count of {file} please", "wc -l < {file}", says=("{lines}",))
 ask(one_text, "Could you tell me how many lines there are in {file}?", "wc -l < {file}",
     says=("{lines}",))
@@ -151,7 +151,7 @@ def empty_one(w):
 find = Family("find")
 ask = find.ask
 WHERE = "find . -name '{file}'"
-ask(deep_tree, "Where is {file}?", WHERE, says=("{folder}",))
+ask(deep_tree, "Any idea where {file} went?", WHERE, says=("{folder}",))
 ask(deep_tree, "I can't find {file} anymore, which folder is it in?", WHERE, says=("{folder}",))
 ask(deep_tree, "find {file} for me", WHERE, says=("{path}",))
 ask(deep_tree, "what is the full path of {file} in this project", WHERE, says=("{path}",))
@@ -321,7 +321,7 @@ newest = Family("newest")
 ask = newest.ask
 NEW = "find . -type f -printf '%T@ %f\\n' | sort -rn | head -1 | cut -d' ' -f2"
 ask(ages, "Which file in {d} was changed last?", NEW, pick=("{new}", "@names"))
-ask(ages, "what's the newest file in {d}", NEW, pick=("{new}", "@names"))
+ask(ages, "in {d}, which file is the newest one", NEW, pick=("{new}", "@names"))
 ask(ages, "most recent .{ext} file in {d}?", "ls -t {d}/*.{ext} | head -1 | xargs basename",
     pick=("{new_ext}", "@names"))
 ask(nested_ages, "which file did I edit most recently?", NEW, pick=("{new}", "@names"))
@@ -479,12 +479,13 @@ ask = read.ask
 FLAT = "grep -w {key} {file} | sed 's/.*[:=] *//; s/[\",]//g'"
 IN = "grep -A9 '\\b{section}\\b' {file} | grep -w -m1 {key} | sed 's/.*[:=] *//; s/[\",]//g'"
 value, no_decoy = ("{value}",), ("{decoy}",)
-ask(scene(flat_settings, "json"), "what is {key} set to in {file}?", FLAT, says=value)
+ask(scene(flat_settings, "json"), "to which value is {key} set in {file}?", FLAT, says=value)
 ask(scene(flat_settings, "ini"), "read me the value of {key} out of {file}", FLAT, says=value)
 ask(scene(flat_settings, "toml"), "which {key} does {file} use?", FLAT, says=value)
 ask(scene(settings, "json"), "In {file}, what's the {key} of {section}?", IN, says=value,
     lacks=no_decoy)
-ask(scene(settings, "toml"), "look up {section}.{key} in {file}", IN, says=value, lacks=no_decoy)
+ask(scene(settings, "toml"), "I need {section}.{key} from {file}, please look it up", IN, says=value,
+    lacks=no_decoy)
 ask(scene(flat_settings, "toml", key="port", value=port), "what port is configured in {file}",
     FLAT, says=value)
 ask(scene(flat_settings, "json", key="version", value=version), "tell me the version in {file}",
@@ -494,8 +495,8 @@ ask(scene(settings, "ini"), "get me {key} from the [{section}] section of {file}
     says=value, lacks=no_decoy)
 ask(scene(settings, "json", value=port), "{file}: what's under {section} for {key}?", IN,
     says=value, lacks=no_decoy)
-ask(scene(settings, "toml", value=port), "what is the value for {key} in section {section} of {file}?",
-    IN, says=value, lacks=no_decoy)
+ask(scene(settings, "toml", value=port),
+    "what is the value for {key} in section {section} of {file}?", IN, says=value, lacks=no_decoy)
 ask(scene(flat_settings, "json", value=lambda w: w.rng.random() < 0.5),
     "is {key} true or false in {file}?", FLAT, pick=("{value}", "true", "false"))
 ask(scene(flat_settings, "toml", key="host", value=address), "which host is in {file}?", FLAT,

@@ -60,7 +60,7 @@ ask(repository, "What was the message of my last commit?", "git log -1 --format=
     pick=("{last}", "@subjects"))
 ask(repository, "show me the subject of the latest commit", "git log -1 --format=%s",
     pick=("{last}", "@subjects"))
-ask(repository, "how many commits does this repository have", "git rev-list --count HEAD",
+ask(repository, "how long is the history of this repo, in commits?", "git rev-list --count HEAD",
     says=("{commits}",))
 ask(repository, "who made the most recent commit?", "git log -1 --format=%an",
     pick=("{author}", "{first_author}"))

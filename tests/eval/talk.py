@@ -136,13 +136,13 @@ ask(absent, "move {file} into {d}, would you?", GONE, means="missing")
 ask(absent, "I want {file} to be renamed {new}.md", GONE, means="missing")
 ask(absent, "which file in {gone} is the largest?", GONE, means="missing")
 ask(absent, "what value has {nokey} in {json}?", GONE, means="missing")
-ask(absent, "in {there}, change {old} to {word}", "echo {old} not found in {there}",
-    means="missing")
+ask(absent, "{old} should be {word} in {there}, please change that",
+    "echo {old} not found in {there}", means="missing")
 ask(absent, "count the files of the folder {gone}", GONE, means="missing")
 ask(absent, "run ./{new}.sh and tell me what it prints", GONE, means="missing")
 ask(absent, "what is the current git branch in this folder?", "echo this is not a git repository",
     means="missing")
-ask(absent, "is {file} the same as {there}?", "echo {file} does not exist", means="missing")
+ask(absent, "has {file} the same text as {there}?", "echo {file} does not exist", means="missing")
 ask(absent, "where did I put {ghost}?", GONE, means="missing")
 
 
