@@ -1,8 +1,12 @@
 // Wiring only: parses the command line and hands over.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <string_view>
 
+#include "model/error.h"
+#include "runtime/commands.h"
+#include "runtime/error.h"
 #include "sandbox/sandbox.h"
 
 int main(int argc, char** argv) {
@@ -12,7 +16,22 @@ int main(int argc, char** argv) {
   CLI::App app{"Corvid: an agent that runs on your own machine, with the model inside it.",
                "corvid"};
   app.set_version_flag("--version", "corvid " CORVID_VERSION);
-  CLI11_PARSE(app, argc, argv);
-  std::fputs(app.help().c_str(), stdout);
-  return 0;
+  corvid::runtime::add_logits_command(app);
+  try {
+    app.parse(argc, argv);
+    if (app.get_subcommands().empty()) std::fputs(app.help().c_str(), stdout);
+    return corvid::runtime::kOk;
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? corvid::runtime::kOk : corvid::runtime::kUsage;
+  } catch (const corvid::runtime::RuntimeError& error) {
+    std::fprintf(stderr, "corvid: %s\n", error.what());
+    return error.code();
+  } catch (const corvid::model::ModelError& error) {
+    std::fprintf(stderr, "corvid: %s\n", error.what());
+    return corvid::runtime::kModelError;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "corvid: %s\n", error.what());
+    return corvid::runtime::kFailed;
+  }
 }

@@ -51,7 +51,8 @@ struct Tensor {
   int rows = 0;
   int width = 0;
 
-  Tensor top(int n) const { return {id, first, n, width}; }
+  Tensor slice(int from, int n) const { return {id, first + from, n, width}; }
+  Tensor top(int n) const { return slice(0, n); }
 };
 
 // Rotary embedding by given angles per position; covers 2 * frequencies.size() dimensions.

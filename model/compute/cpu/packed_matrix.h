@@ -1,0 +1,68 @@
+// A weight matrix as the CPU kernels read it: panels of 16 interleaved rows (see kernels.h).
+//
+// Made once while loading, immutable afterwards. Rows beyond the last are zero.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+
+#include "model/compute/cpu/kernels.h"
+#include "model/files/gguf.h"
+
+namespace corvid::model {
+
+class Team;
+
+// An array that starts on a cache line. Contents are undefined until written.
+template <class T>
+class Aligned {
+ public:
+  Aligned() = default;
+  explicit Aligned(std::size_t size)
+      : data_(static_cast<T*>(::operator new (size * sizeof(T) + 64, std::align_val_t{64}))),
+        size_(size) {}
+
+  // At least `size` elements; contents are lost when it grows.
+  void reserve(std::size_t size) {
+    if (size > size_) *this = Aligned(size + size / 4);
+  }
+  T* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+  T& operator[](std::size_t i) const { return data_.get()[i]; }
+
+ private:
+  struct Free {
+    void operator()(T* data) const { ::operator delete (data, std::align_val_t{64}); }
+  };
+  std::unique_ptr<T, Free> data_;
+  std::size_t size_ = 0;
+};
+
+class PackedMatrix {
+ public:
+  // 2-D {columns, rows} or 3-D {columns, rows, count}.
+  PackedMatrix(const TensorView& tensor, Team& team);
+
+  Layout layout() const { return layout_; }
+  int columns() const { return columns_; }
+  int rows() const { return rows_; }
+  int count() const { return count_; }
+  int panels() const { return panels_; }  // of one of the `count` matrices
+  std::size_t panel_bytes() const { return panel_bytes_; }
+  const std::byte* panel(int matrix, int panel) const {
+    return data_.data() + (static_cast<std::size_t>(matrix) * panels_ + panel) * panel_bytes_;
+  }
+
+ private:
+  void pack_panel(const TensorView& tensor, int matrix, int panel);
+
+  Layout layout_;
+  int columns_ = 0, rows_ = 0, count_ = 0, panels_ = 0;
+  std::size_t panel_bytes_ = 0;
+  Aligned<std::byte> data_;
+};
+
+}  // namespace corvid::model

@@ -1,0 +1,143 @@
+#include "model/engine.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdio>
+
+#include "model/compute/cpu/cpu_backend.h"
+#include "model/engine_parts.h"
+#include "model/error.h"
+
+namespace corvid::model {
+namespace {
+
+constexpr int kMaxBatch = 512;
+
+std::string describe(const GgufFile& file, const Config& config, const Backend& backend) {
+  double elements = 0;
+  const TensorView* largest = nullptr;  // names the type that most weights have
+  for (const TensorView& tensor : file.tensors()) {
+    elements += static_cast<double>(tensor.elements());
+    if (!largest || tensor.bytes > largest->bytes) largest = &tensor;
+  }
+  char size[32];
+  const bool billions = elements >= 1e9;
+  std::snprintf(size, sizeof size, "%.1f%c", elements / (billions ? 1e9 : 1e6),
+                billions ? 'B' : 'M');
+  std::string type(largest ? traits(largest->type).name : "empty");
+  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  return config.architecture + " " + size + ", " + type + ", " + backend.description();
+}
+
+void check(const Work& work, const Config& config, int room_tokens) {
+  for (Token token : work.tokens) {
+    if (token >= 0 && token < config.vocab) continue;
+    throw ModelError("token " + std::to_string(token) + " is outside the vocabulary of " +
+                     std::to_string(config.vocab));
+  }
+  if (static_cast<int>(work.tokens.size()) > room_tokens) {
+    throw ModelError("the context is full: " + std::to_string(work.tokens.size()) +
+                     " tokens do not fit into the " + std::to_string(room_tokens) + " left");
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<Engine> Engine::load(std::shared_ptr<const GgufFile> file, EngineOptions options) {
+  auto parts = std::make_unique<Parts>();
+  parts->file = std::move(file);
+  parts->config = read_config(*parts->file);
+  const int limit = parts->config.context;
+  parts->max_context_tokens =
+      options.max_context_tokens > 0 ? std::min(options.max_context_tokens, limit) : limit;
+  parts->backend = std::make_unique<CpuBackend>(CpuOptions{
+      .threads = options.threads,
+      .kernels = options.kernels,
+      .precision = precision_of(*parts->file),
+  });
+  parts->weights = load_weights(*parts->file, parts->config, *parts->backend, options.on_progress);
+  parts->transformer =
+      std::make_unique<Transformer>(parts->config, parts->weights, *parts->backend, kMaxBatch);
+  parts->pool = std::make_unique<PagePool>(*parts->backend);
+  parts->description = describe(*parts->file, parts->config, *parts->backend);
+  return std::shared_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Engine::~Engine() = default;
+
+const Config& Engine::config() const {
+  return parts_->config;
+}
+
+int Engine::vocab_size() const {
+  return parts_->config.vocab;
+}
+
+int Engine::max_context_tokens() const {
+  return parts_->max_context_tokens;
+}
+
+const std::string& Engine::fingerprint() const {
+  return parts_->file->fingerprint();
+}
+
+std::string Engine::description() const {
+  return parts_->description;
+}
+
+int Engine::max_batch_tokens() const {
+  return kMaxBatch;
+}
+
+std::int64_t Engine::rows_computed() const {
+  return parts_->transformer->rows_computed();
+}
+
+std::unique_ptr<Context> Engine::new_context() {
+  return std::unique_ptr<Context>(new Context(std::unique_ptr<Context::Parts>(
+      new Context::Parts{shared_from_this(), KvCache(*parts_->pool), {}, {}})));
+}
+
+bool Engine::step(std::span<const Work> work, std::stop_token stop) {
+  std::vector<Token> tokens;
+  std::vector<Sequence> sequences;
+  std::vector<int> rows;  // whose logits are wanted
+  for (const Work& w : work) check(w, parts_->config, w.context->room_tokens());
+  for (const Work& w : work) {
+    if (w.tokens.empty()) continue;
+    KvCache& cache = w.context->parts_->cache;
+    const int n = static_cast<int>(w.tokens.size()), first = static_cast<int>(tokens.size());
+    sequences.push_back({cache.reserve(n), cache.n_tokens(), n});
+    tokens.insert(tokens.end(), w.tokens.begin(), w.tokens.end());
+    const int wanted = w.logits == Rows::all ? n : w.logits == Rows::last ? 1 : 0;
+    for (int i = n - wanted; i < n; ++i) rows.push_back(first + i);
+  }
+  assert(tokens.size() <= kMaxBatch);
+  if (tokens.empty()) return true;
+
+  // Results go to fresh memory: until the step has succeeded, no context changes.
+  const std::size_t vocab = vocab_size();
+  std::vector<float> all(rows.size() * vocab);
+  std::vector<std::span<float>> logits;
+  for (std::size_t i = 0; i < rows.size(); ++i) logits.push_back({all.data() + i * vocab, vocab});
+  const bool finished =
+      parts_->transformer->forward({tokens, sequences}, rows, logits, std::move(stop));
+  std::size_t row = 0;
+  for (const Work& w : work) {
+    Context::Parts& context = *w.context->parts_;
+    const std::size_t n = w.tokens.size();
+    if (!finished) {
+      context.cache.rewind(context.cache.n_tokens());
+      continue;
+    }
+    const std::size_t wanted = w.logits == Rows::all ? n : w.logits == Rows::last && n ? 1 : 0;
+    context.logits.assign(all.begin() + row * vocab, all.begin() + (row + wanted) * vocab);
+    context.cache.commit(static_cast<int>(n));
+    context.tokens.insert(context.tokens.end(), w.tokens.begin(), w.tokens.end());
+    row += wanted;
+  }
+  return finished;
+}
+
+}  // namespace corvid::model

@@ -1,0 +1,131 @@
+#include "model/net/transformer.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace corvid::model {
+namespace {
+
+constexpr int kHeadRows = 16;  // rows of logits held at a time
+
+}  // namespace
+
+Transformer::Transformer(const Config& config, const Weights& weights, Backend& backend,
+                         int max_rows)
+    : c_(config), w_(weights), b_(backend) {
+  x_ = b_.add_tensor(max_rows, c_.dim);
+  if (c_.q_lora > 0) q_latent_ = b_.add_tensor(max_rows, c_.q_lora);
+  q_ = b_.add_tensor(max_rows, c_.heads * (c_.nope + c_.rope));
+  kv_ = b_.add_tensor(max_rows, c_.kv_lora + c_.rope);
+  if (c_.index_heads > 0) {
+    index_key_ = b_.add_tensor(max_rows, c_.index_width);
+    index_q_ = b_.add_tensor(max_rows, c_.index_heads * c_.index_width);
+    index_weight_ = b_.add_tensor(max_rows, c_.index_heads);
+  }
+  attended_ = b_.add_tensor(max_rows, c_.heads * c_.value);
+  logits_ = b_.add_tensor(kHeadRows, c_.vocab);
+  b_.set_kv_shape({c_.layers, c_.kv_lora, c_.rope, c_.index_width});
+}
+
+bool Transformer::forward(const Batch& batch, std::span<const int> rows,
+                          std::span<const std::span<float>> logits, std::stop_token stop) {
+  const int n_rows = static_cast<int>(batch.tokens.size());
+  rows_computed_ += n_rows;
+  b_.begin(batch);
+  b_.embed(w_.embedding, x_.top(n_rows));
+  for (int i = 0; i < c_.layers; ++i) {
+    if (stop.stop_requested()) return false;
+    layer(i, n_rows, rows);
+  }
+  head(logits);
+  return true;
+}
+
+void Transformer::layer(int i, int n_rows, std::span<const int> rows) {
+  attention(i, n_rows, rows);
+  // In the last layer only the rows whose logits are wanted go on.
+  const int n = i + 1 < c_.layers ? n_rows : static_cast<int>(rows.size());
+  if (n > 0) ffn(i, n);
+}
+
+void Transformer::attention(int i, int n_rows, std::span<const int> rows) {
+  const LayerWeights& w = w_.layers[i];
+  const bool sparse = c_.index_heads > 0;
+  std::vector<Projection> keys = {{w.kv_a, kv_.top(n_rows)}};
+  if (sparse) keys.push_back({w.index_k, index_key_.top(n_rows)});
+  const auto queries_of = [&](int n) {
+    std::vector<Projection> queries;
+    queries.push_back(c_.q_lora > 0 ? Projection{w.q_a, q_latent_.top(n)}
+                                    : Projection{w.q, q_.top(n)});
+    if (sparse) queries.push_back({w.index_weight, index_weight_.top(n)});
+    return queries;
+  };
+  const KvRows stored{.layer = i,
+                      .latent = kv_.top(n_rows),
+                      .latent_norm = w.kv_a_norm,
+                      .rope = w_.rope,
+                      .index_key = sparse ? index_key_.top(n_rows) : Tensor{},
+                      .index_norm = w.index_k_norm};
+  int n = n_rows;
+  if (i + 1 < c_.layers || static_cast<int>(rows.size()) == n_rows) {
+    std::vector<Projection> both = queries_of(n);
+    both.insert(both.end(), keys.begin(), keys.end());
+    b_.project(x_.top(n), &w.attn_norm, both);
+    b_.store(stored);
+  } else {  // every row leaves its keys; only the wanted rows go on
+    b_.project(x_.top(n), &w.attn_norm, keys);
+    b_.store(stored);
+    n = static_cast<int>(rows.size());
+    if (n == 0) return;
+    b_.narrow(x_.top(n_rows), rows);
+    b_.project(x_.top(n), &w.attn_norm, queries_of(n));
+  }
+
+  if (c_.q_lora > 0) {
+    std::vector<Projection> heads = {{w.q_b, q_.top(n)}};
+    if (sparse) heads.push_back({w.index_q, index_q_.top(n)});
+    b_.project(q_latent_.top(n), &w.q_a_norm, heads);
+  }
+  if (sparse) {
+    const double values = static_cast<double>(c_.index_heads) * c_.index_width;
+    b_.select({.layer = i,
+               .heads = c_.index_heads,
+               .top_k = c_.index_top_k,
+               .query = index_q_.top(n),
+               .weights = index_weight_.top(n),
+               .weight_scale = static_cast<float>(1 / std::sqrt(values)),
+               .rope = w_.rope});
+  }
+  b_.attend({.layer = i,
+             .query = q_.top(n),
+             .k_b = w.k_b,
+             .v_b = w.v_b,
+             .rope = w_.rope,
+             .scale = c_.attention_scale(),
+             .selected = sparse,
+             .out = attended_.top(n)});
+  const Projection out{.weight = w.attn_out, .out = x_.top(n), .add = true};
+  b_.project(attended_.top(n), nullptr, {&out, 1});
+}
+
+void Transformer::ffn(int i, int n) {
+  const LayerWeights& w = w_.layers[i];
+  if (w.dense.gate) {
+    b_.feed_forward(x_.top(n), w.ffn_norm, w.dense);
+  } else {
+    b_.mix_experts(x_.top(n), w.ffn_norm, w.router, w.experts, w.shared);
+  }
+}
+
+void Transformer::head(std::span<const std::span<float>> logits) {
+  const int n = static_cast<int>(logits.size());
+  for (int first = 0; first < n; first += kHeadRows) {
+    const int n_rows = std::min(kHeadRows, n - first);
+    const Projection out{w_.output, logits_.top(n_rows)};
+    b_.project(x_.slice(first, n_rows), &w_.output_norm, {&out, 1});
+    for (int i = 0; i < n_rows; ++i) b_.read(logits_.slice(i, 1), logits[first + i]);
+  }
+}
+
+}  // namespace corvid::model

@@ -1,0 +1,13 @@
+// The subcommands of the program; each lives in its own command_NAME.cpp and adds itself to the
+// command line. They throw CLI::RuntimeError or an exception that main() turns into an exit code.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace corvid::runtime {
+
+void add_logits_command(CLI::App& app);
+
+}  // namespace corvid::runtime

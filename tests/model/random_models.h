@@ -1,0 +1,68 @@
+// The random models that the build makes from tests/vectors, and what the tests do with them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/engine.h"
+#include "model/files/gguf.h"
+
+namespace corvid::model::testing {
+
+inline std::shared_ptr<const GgufFile> open_model(const std::string& name) {
+  return GgufFile::open(std::string(CORVID_TEST_MODELS) + "/" + name + ".gguf");
+}
+
+inline std::shared_ptr<Engine> load_model(const std::string& name,
+                                          const std::string& kernels = "auto", int threads = 2) {
+  return Engine::load(open_model(name), {.threads = threads, .kernels = kernels});
+}
+
+inline nlohmann::json load_vector(const std::string& name) {
+  std::ifstream in(std::string(CORVID_SOURCE_DIR) + "/tests/vectors/" + name + ".json");
+  return nlohmann::json::parse(in);
+}
+
+// Appends tokens in steps of `chunk`; returns the logits of all of them, row after row.
+inline std::vector<float> run(Engine& engine, Context& context, std::span<const Token> tokens,
+                              int chunk) {
+  std::vector<float> all;
+  for (std::size_t at = 0; at < tokens.size(); at += chunk) {
+    const auto piece = tokens.subspan(at, std::min<std::size_t>(chunk, tokens.size() - at));
+    const Work work{&context, piece, Rows::all};
+    engine.step({&work, 1});
+    for (std::size_t i = 0; i < piece.size(); ++i) {
+      const std::span<const float> row = context.logits(static_cast<int>(i));
+      all.insert(all.end(), row.begin(), row.end());
+    }
+  }
+  return all;
+}
+
+inline double largest_difference(std::span<const float> a, std::span<const float> b) {
+  if (a.size() != b.size()) return INFINITY;
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::fabs(static_cast<double>(a[i]) - b[i]);
+    if (!(difference <= largest)) largest = difference;  // NaN counts
+  }
+  return largest;
+}
+
+// A fixed list of tokens below `vocab`.
+inline std::vector<Token> some_tokens(int n, int vocab, std::uint32_t seed = 1) {
+  std::vector<Token> tokens(n);
+  for (Token& token : tokens) {
+    seed = seed * 1664525 + 1013904223;
+    token = static_cast<Token>((seed >> 8) % vocab);
+  }
+  return tokens;
+}
+
+}  // namespace corvid::model::testing

@@ -1,0 +1,24 @@
+#!/usr/bin/python3
+"""Makes the random models that the tests run: make_models.py FOLDER. One per logits-*.json here."""
+import glob
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+here = os.path.dirname(os.path.abspath(__file__))
+os.makedirs(sys.argv[1], exist_ok=True)
+for path in sorted(glob.glob(os.path.join(here, "logits-*.json"))):
+    vector = json.load(open(path))
+    out = os.path.join(sys.argv[1], os.path.basename(path).replace(".json", ".gguf"))
+    maker = os.path.join(here, "random_model.py")
+    subprocess.run([sys.executable, maker, out, *vector["make_model"].split()], check=True)
+    wanted = vector.get("model_sha256")
+    if wanted and hashlib.sha256(open(out, "rb").read()).hexdigest() != wanted:
+        sys.exit(f"{out}: this numpy draws other numbers than the one that made {path}")
+# The shape of the built-in model in the types that the fast path computes.
+for kind in ("q8_0", "f16", "bf16"):
+    out = os.path.join(sys.argv[1], f"nano-{kind}.gguf")
+    subprocess.run([sys.executable, os.path.join(here, "random_model.py"), out, "--preset", "nano",
+                    "--type", kind, "--seed", "3"], check=True)
