@@ -16,6 +16,7 @@ class Chore:
   moods: dict
   slots: dict
   play: typing.Callable
+  key: str = ""  # family and kind, to find a held-out wording
 
 
 def wrap_name(w, text):

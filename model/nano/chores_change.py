@@ -78,7 +78,7 @@ def create_file(w):
     shown = content.rstrip("\n").replace("\n", " / ")
     yield (f"Create {path} with: {shown}" if content else f"Create {path}, empty."), call
     return "It is written.", f"Created {path}."
-  return Chore("create", moods, slots, play)
+  return Chore("create", moods, slots, play, "create " + kind + (" block" if kind == "lines" and "\n" in slots_t else ""))
 
 
 def heredoc(text):
@@ -125,7 +125,7 @@ def append(w):
     return "It is done.", f"Appended to {p}: {shown}"
   if top and path != real:
     return append(w)
-  return Chore("append", moods, slots, play)
+  return Chore("append", moods, slots, play, "append lines" if "\n" in text else "prepend" if top else "append")
 
 
 def changing(w, path, thought, command, done):
@@ -158,7 +158,7 @@ def rename(w):
     def play_all():
       yield f"Rename each .{ext} file {where(d)} to .{to}.", shell(loop)
       return "It is done.", f"Renamed the .{ext} files {where(d)} to .{to}."
-    return Chore("rename", moods, slots, play_all)
+    return Chore("rename", moods, slots, play_all, "rename all")
   is_dir = r.random() < 0.15
   if is_dir:
     path = w.folder()
@@ -181,7 +181,7 @@ def rename(w):
     def target(p):
       return os.path.join(os.path.dirname(p), new)
     return (yield from changing(w, path, f"Rename {path} to {target(path)}.", lambda p: f"mv -n {quote(p)} {quote(target(p))}", lambda p: f"Renamed {p} to {target(p)}."))
-  return Chore("rename", moods, slots, play)
+  return Chore("rename", moods, slots, play, "rename")
 
 
 def move(w):
@@ -209,7 +209,7 @@ def move(w):
       if not ok(res):
         return "There are none.", f"There are no .{ext} files {where(src)}."
       return "It is done.", f"{past} the .{ext} files {where(src)} to {dst}."
-    return Chore(verb, moods, slots, play_all)
+    return Chore(verb, moods, slots, play_all, verb + " all")
   path = w.put(w.place() + w.file_name())
   path = maybe_missing(w, path, 0.06)
   w.scatter(0, 3)
@@ -220,14 +220,14 @@ def move(w):
 
     def play_copy():
       return (yield from changing(w, path, f"Copy {path} to {to}.", lambda p: f"cp {quote(p)} {quote(to)}", lambda p: f"Copied {p} to {to}."))
-    return Chore("copy", moods, slots, play_copy)
+    return Chore("copy", moods, slots, play_copy, "copy as")
   slots["f"] = spoken_file(w, path)
   moods = {"do": [f"{V} {{f}} (to|into) {{d}}", f"{V} {{f}} into {{d}}", f"{V} {{f}} over to {{d}}", f"take {{f}} and {verb} it (to|into) {{d}}", "put a copy of {f} (in|into) {d}" if copy else "put {f} (in|into) {d}", f"{verb} {{f}} to {{d}}", f"{verb} {{f}} to {{d}}"],
            "free": [f"{{f}} should be {'copied' if copy else 'moved'} (to|into) {{d}}", f"I need {'a copy of ' if copy else ''}{{f}} in {{d}}" if copy else "{f} belongs in {d}, (please move it|move it there)", "{f} should be in {d}, move it there" if not copy else "I want {f} copied to {d}"]}
 
   def play():
     return (yield from changing(w, path, f"{verb.capitalize()} {path} to {dst}.", lambda p: f"mkdir -p {quote(dst)} && {prog} {quote(p)} {quote(dst)}/", lambda p: f"{past} {p} to {dst}."))
-  return Chore(verb, moods, slots, play)
+  return Chore(verb, moods, slots, play, verb)
 
 
 def delete(w):
@@ -262,7 +262,7 @@ def delete(w):
     def play():
       yield f"Delete each .{ext} file {where(d)}.", shell(f"find {quote(d)} -type f -name '*.{ext}' -delete")
       return "It is done.", f"Deleted the .{ext} files {where(d)}."
-  return Chore("delete", moods, slots, play)
+  return Chore("delete", moods, slots, play, "delete " + kind)
 
 
 def make_folder(w):
@@ -279,7 +279,7 @@ def make_folder(w):
   def play():
     yield f"Create {listing(names)}.", shell("mkdir -p " + " ".join(quote(x) for x in names))
     return "It is done.", f"Created {listing(names)}."
-  return Chore("mkdir", moods, slots, play)
+  return Chore("mkdir", moods, slots, play, "mkdir" if n == 1 else "mkdir many")
 
 
 def sed_quote(s, pattern):
@@ -363,7 +363,7 @@ def replace(w):
       return "It is not there.", f"{p} does not contain {old}, so nothing was changed."
     yield f"Replace every {old} by {new} in {p}.", shell(f"sed -i {sed} {quote(p)}")
     return "It is done.", f"Replaced every {old} by {new} in {p}."
-  return Chore("replace", moods, slots, play)
+  return Chore("replace", moods, slots, play, "replace " + kind)
 
 
 def tidy(w):
@@ -402,4 +402,4 @@ def tidy(w):
   def play():
     yield step, shell(call)
     return "It is done.", done
-  return Chore("tidy", moods, slots, play)
+  return Chore("tidy", moods, slots, play, "tidy " + kind)

@@ -85,7 +85,7 @@ def count_files(w):
     n = number((yield f"Count the {noun}{only} {where(d)}.", shell(command)))
     verb, shown = ("is", what) if n == "1" else ("are", noun)
     return f"The count is {n}.", f"There {verb} {n} {shown}{only} {where(d)}."
-  return Chore("count", moods, slots, play)
+  return Chore("count", moods, slots, play, "count " + kind)
 
 
 def count_lines(w):
@@ -114,7 +114,7 @@ def count_lines(w):
 
   def play():
     return (yield from with_file(w, path, f"Count the {unit}s in {path}.", command, finish))
-  return Chore("lines", moods, dict(f=f, u=units, U=unit), play)
+  return Chore("lines", moods, dict(f=f, u=units, U=unit), play, "lines")
 
 
 def total_lines(w):
@@ -130,7 +130,7 @@ def total_lines(w):
   def play():
     n = number((yield f"Count the lines of all .{ext} files {where(d)}.", shell(f"find {quote(d)} -type f -name '*.{ext}' -exec cat {{}} + | wc -l")))
     return f"The total is {n}.", f"The .{ext} files {where(d)} have {plural(n, 'line')} in total."
-  return Chore("lines", moods, slots, play)
+  return Chore("lines", moods, slots, play, "total")
 
 
 def largest(w):
@@ -174,7 +174,7 @@ def largest(w):
     if n == 1:
       return f"It is {rows[0][1]}.", f"The {std} {E}file {where(d)} is {rows[0][1]} with {rows[0][0]} bytes."
     return "The list is there.", f"The {std} {E}files {where(d)} are " + listing([f"{p} ({s} bytes)" for s, p in rows]) + "."
-  return Chore("largest", moods, slots, play)
+  return Chore("largest", moods, slots, play, "largest" if n == 1 else "largest many")
 
 
 def newest(w):
@@ -213,7 +213,7 @@ def newest(w):
     if n == 1:
       return f"It is {rows[0]}.", f"The {std} {E}file {where(d)} is {rows[0]}."
     return "The list is there.", f"The {std} {E}files {where(d)} are {listing(rows)}."
-  return Chore("newest", moods, slots, play)
+  return Chore("newest", moods, slots, play, ("newest" if new else "oldest") if n == 1 else "newest many")
 
 
 def disk_use(w):
@@ -232,7 +232,7 @@ def disk_use(w):
     def play_file():
       return (yield from with_file(w, path, f"Get the size of {path}.", lambda p: f"stat -c %s {quote(p)}",
                                    lambda result, p: (f"It is {number(result)} bytes.", f"{p} is {plural(number(result), 'byte')}.")))
-    return Chore("disk", moods, dict(f=spoken_file(w, path)), play_file)
+    return Chore("disk", moods, dict(f=spoken_file(w, path)), play_file, "disk file")
   if kind == "folder":
     d = some_folder(w, 1, 6)
     slots = dict(d=spoken_folder(w, d), i=in_folder(w, d))
@@ -247,7 +247,7 @@ def disk_use(w):
       rows = body(r)
       whole, files = rows[0].split("\t")[0], rows[1]
       return f"The files have {files} bytes, the whole is {whole}.", f"The files {where(d)} take {files} bytes ({whole} with the folders themselves)."
-    return Chore("disk", moods, slots, play)
+    return Chore("disk", moods, slots, play, "disk folder")
   d = "." if r.random() < 0.6 else w.folder()
   base = "" if d == "." else d + "/"
   for _ in range(r.randrange(2, 5)):
@@ -263,4 +263,4 @@ def disk_use(w):
     r = yield f"Find the largest folder {where(d)}.", shell(f"du -sb {quote(base) if base else ''}*/ | sort -rn | head -n 1")
     size, name = body(r)[0].split("\t")
     return f"It is {name}.", f"The largest folder {where(d)} is {name} with {size} bytes."
-  return Chore("disk", moods, slots, play_top)
+  return Chore("disk", moods, slots, play_top, "disk top")

@@ -87,7 +87,7 @@ def git_branch(w):
         return "There is no such branch.", f"There is no branch {new}."
       return "It is done.", f"Switched to the branch {new}."
     _ = exists
-  return Chore("git branch", moods, slots, play)
+  return Chore("git branch", moods, slots, play, "branch " + kind + (" stay" if kind == "create" and stay else ""))
 
 
 def git_log(w):
@@ -126,7 +126,7 @@ def git_log(w):
   def play():
     rows = [x for x in body((yield thought, shell(command))) if x]
     return ("Got it." if rows else "There is none."), answer(rows)
-  return Chore("git log", moods, slots, play)
+  return Chore("git log", moods, slots, play, "log " + kind)
 
 
 def dirty(w, files):
@@ -179,7 +179,7 @@ def git_status(w):
     if not rows:
       return "There is nothing.", "The working tree is clean, nothing is uncommitted."
     return "There are changes.", "Uncommitted changes: " + "; ".join(f"{k} {listing(v)}" for k, v in groups.items()) + "."
-  return Chore("git status", moods, slots, play)
+  return Chore("git status", moods, slots, play, "status " + kind)
 
 
 def git_diff(w):
@@ -230,7 +230,7 @@ def git_diff(w):
       elif x.startswith("+"):
         said.append(f"added: {x[1:]}")
     return "Got it.", f"In {name or f}, " + "; ".join(said)
-  return Chore("git diff", moods, slots, play)
+  return Chore("git diff", moods, slots, play, "diff " + kind)
 
 
 def git_commit(w):
@@ -247,4 +247,4 @@ def git_commit(w):
     if not ok(res):
       return "It failed.", f"That failed: {body(res)[0] if body(res) else 'no reason given'}"
     return "It is done.", f"Committed {body(res)[0]}."
-  return Chore("git commit", moods, slots, play)
+  return Chore("git commit", moods, slots, play, "commit")

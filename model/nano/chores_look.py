@@ -67,7 +67,7 @@ def find_name(w):
     if len(rows) == 1:
       return f"It is {rows[0]}.", f"Found it: {rows[0]}."
     return f"{len(rows)} were found.", f"Found {len(rows)}: {listing([x for x in body(result) if x])}."
-  return Chore("find", moods, slots, play)
+  return Chore("find", moods, slots, play, "find " + kind)
 
 
 def search(w):
@@ -146,7 +146,7 @@ def search(w):
     def play():
       return (yield from with_file(w, f, f"Count the lines with {text} in {f}.", lambda p: f"grep -cF -- {quote(text)} {quote(p)}",
                                    lambda result, p: (f"The count is {body(result)[0]}.", f"{plural(body(result)[0], 'line')} of {p} {'contains' if body(result)[0] == '1' else 'contain'} {text}.")))
-  return Chore("search", moods, slots, play)
+  return Chore("search", moods, slots, play, "search " + kind)
 
 
 KEYS = ("port host name user timeout debug level path title version color theme size width height retries token region mode limit interval "
@@ -244,7 +244,7 @@ def read_value(w):
     if r.startswith(text):
       return finish(r, p)
     return f"{full} is not there.", f"{p} has no {full}."
-  return Chore("value", moods, slots, play)
+  return Chore("value", moods, slots, play, "value")
 
 
 def missing_value(w):
@@ -299,7 +299,7 @@ def part_of_file(w):
 
   def play():
     return (yield from with_file(w, path, f"Show {name} of {path}.", lambda p: command.replace("{}", quote(p)), finish))
-  return Chore("part", moods, slots, play)
+  return Chore("part", moods, slots, play, "part " + kind)
 
 
 def list_folder(w):
@@ -315,7 +315,7 @@ def list_folder(w):
     if not rows:
       return "It is empty.", f"Nothing is {where(d)}."
     return f"There are {len(rows)} entries.", f"{where(d)[0].upper() + where(d)[1:]}: {', '.join(rows)}."
-  return Chore("list", moods, slots, play)
+  return Chore("list", moods, slots, play, "list")
 
 
 def compare(w):
@@ -366,4 +366,4 @@ def compare(w):
     if new:
       said.append(f"only {b} has: " + "; ".join(new))
     return f"They differ, first at line {at}.", f"{p} and {b} differ at line {at}; " + ", and ".join(said)
-  return Chore("compare", moods, slots, play)
+  return Chore("compare", moods, slots, play, "compare")

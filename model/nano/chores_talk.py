@@ -30,7 +30,7 @@ def refuse(w):
   def play():
     return "This is more than a small chore.", REFUSAL
     yield
-  return Chore("refuse", OUT, slots, play)
+  return Chore("refuse", OUT, slots, play, "refuse")
 
 
 TALK = [

@@ -152,7 +152,7 @@ def run_tests(w):
     if not bad:
       return "All pass.", "All tests pass."
     return f"{plural(len(bad), 'test')} failed.", f"{listing(bad)} {'fails' if len(bad) == 1 else 'fail'}."
-  return Chore("tests", moods, slots, play)
+  return Chore("tests", moods, slots, play, "tests named" if named else "tests")
 
 
 def fix_tests(w):
@@ -182,4 +182,4 @@ def fix_tests(w):
       fixed.append(name)
     yield f"Run {script} again.", shell(f"bash {script}")
     return "All pass now.", f"Fixed {listing(fixed)} in {lib}; all tests pass now."
-  return Chore("fix", moods, slots, play)
+  return Chore("fix", moods, slots, play, "fix function" if knows and len(broken) == 1 else "fix named" if named else "fix")

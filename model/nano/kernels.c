@@ -49,6 +49,86 @@ static inline bf16 down(float f) {
 NORM(norm32, float, SAME, SAME)
 NORM(norm16, bf16, up, down)
 
+// x += y, then h = rmsnorm(x) * w: the residual step. y is bf16.
+void add_norm_forward(const float* x, const bf16* y, const float* w, float* z, bf16* h, float* r, long n, long d, float eps) {
+  for (long i = 0; i < n; i++) {
+    float s = 0;
+    for (long j = i * d; j < i * d + d; j++) {
+      float t = z[j] = x[j] + up(y[j]);
+      s += t * t;
+    }
+    float k = r[i] = 1 / sqrtf(s / d + eps);
+    for (long j = 0; j < d; j++) h[i * d + j] = down(z[i * d + j] * k * w[j]);
+  }
+}
+
+// dz is the gradient that came down the residual stream and becomes that of x, in place; dy is its bf16 copy.
+void add_norm_backward(const float* z, const float* w, const float* r, const bf16* dh, float* dz, bf16* dy, float* dw, long n, long d) {
+  for (long i = 0; i < n; i++) {
+    const float* a = z + i * d;
+    const bf16* g = dh + i * d;
+    float k = r[i], s = 0;
+    for (long j = 0; j < d; j++) s += up(g[j]) * w[j] * a[j];
+    s *= k * k * k / d;
+    for (long j = 0; j < d; j++) {
+      dw[j] += up(g[j]) * a[j] * k;
+      float t = dz[i * d + j] + up(g[j]) * w[j] * k - a[j] * s;
+      dz[i * d + j] = t;
+      dy[i * d + j] = down(t);
+    }
+  }
+}
+
+// [count * length, from_heads, w] to columns at `col` of rows `past...` of [count * heads, keys, width]; one source head
+// serves all heads when from_heads is 1.
+void heads_in(const bf16* x, bf16* y, long count, long heads, long length, long from_heads, long w, long keys, long past, long width, long col) {
+  for (long c = 0; c < count; c++)
+    for (long h = 0; h < heads; h++)
+      for (long t = 0; t < length; t++)
+        memcpy(y + ((c * heads + h) * keys + past + t) * width + col, x + ((c * length + t) * from_heads + (from_heads == 1 ? 0 : h)) * w, sizeof(bf16) * w);
+}
+
+// The other way; heads that share a source are summed.
+void heads_out(const bf16* y, bf16* x, long count, long heads, long length, long from_heads, long w, long keys, long past, long width, long col) {
+  for (long c = 0; c < count; c++)
+    for (long t = 0; t < length; t++) {
+      if (from_heads == 1) {
+        float s[256];
+        memset(s, 0, sizeof(float) * w);
+        for (long h = 0; h < heads; h++) {
+          const bf16* a = y + ((c * heads + h) * keys + past + t) * width + col;
+          for (long j = 0; j < w; j++) s[j] += up(a[j]);
+        }
+        for (long j = 0; j < w; j++) x[(c * length + t) * w + j] = down(s[j]);
+      } else {
+        for (long h = 0; h < heads; h++)
+          memcpy(x + ((c * length + t) * heads + h) * w, y + ((c * heads + h) * keys + past + t) * width + col, sizeof(bf16) * w);
+      }
+    }
+}
+
+// Copies the prefix [heads, past, width] in front of each conversation's rows of [count * heads, keys, width].
+void prefix_in(const bf16* p, bf16* y, long count, long heads, long past, long keys, long width) {
+  for (long c = 0; c < count; c++)
+    for (long h = 0; h < heads; h++)
+      memcpy(y + (c * heads + h) * keys * width, p + h * past * width, sizeof(bf16) * past * width);
+}
+
+// sum [heads, past, width] f32 += those rows.
+void prefix_out(const bf16* y, float* sum, long count, long heads, long past, long keys, long width) {
+  for (long c = 0; c < count; c++)
+    for (long h = 0; h < heads; h++) {
+      const bf16* a = y + (c * heads + h) * keys * width;
+      float* s = sum + h * past * width;
+      for (long j = 0; j < past * width; j++) s[j] += up(a[j]);
+    }
+}
+
+// y += x, bf16 from f32 sums.
+void add_into(bf16* y, const float* x, long n) {
+  for (long j = 0; j < n; j++) y[j] = down(up(y[j]) + x[j]);
+}
+
 // Rotates pairs (j, j + half) of the `half * 2` values at `at` in each row of x [n, heads, width]; sign -1 undoes it.
 void rope(bf16* x, const float* cosine, const float* sine, long n, long heads, long width, long at, long half, float sign) {
   for (long i = 0; i < n; i++)
@@ -151,6 +231,10 @@ double cross_entropy(bf16* z, const int64_t* target, long n, long v, float scale
   float* e = malloc(sizeof(float) * v);
   for (long i = 0; i < n; i++) {
     bf16* a = z + i * v;
+    if (target[i] < 0) {
+      memset(a, 0, sizeof(bf16) * v);
+      continue;
+    }
     float m = -1e30f, t = 0, own = up(a[target[i]]);
     for (long j = 0; j < v; j++) m = up(a[j]) > m ? up(a[j]) : m;
     for (long j = 0; j < v; j++) t += e[j] = expf(up(a[j]) - m);

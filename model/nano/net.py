@@ -9,6 +9,7 @@ import os
 import subprocess
 import tempfile
 
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")  # a new matrix shape costs more than its product
 import torch
 
 CONFIG = dict(dim=256, layers=6, dense=1, heads=4, q_lora=128, kv_lora=128, nope=64, rope=32, v=64, inter=768, moe_inter=192, experts=8,
@@ -68,6 +69,26 @@ class Norm(torch.autograd.Function):
     return dx, dw, None
 
 
+class AddNorm(torch.autograd.Function):
+  """The residual step: (x + y, RMSNorm(x + y)) for f32 x and bf16 y."""
+
+  @staticmethod
+  def forward(ctx, x, y, w, eps):
+    n, d = x.shape
+    z, h, r = torch.empty_like(x), torch.empty_like(y), torch.empty(n)
+    call("add_norm_forward", x, y, w, z, h, r, n, d, eps)
+    ctx.save_for_backward(z, w, r)
+    return z, h
+
+  @staticmethod
+  def backward(ctx, dz, dh):
+    z, w, r = ctx.saved_tensors
+    dz = torch.zeros_like(z) if dz is None else dz.contiguous()
+    dy, dw = torch.empty(z.shape, dtype=torch.bfloat16), torch.zeros_like(w)
+    call("add_norm_backward", z, w, r, dh.contiguous(), dz, dy, dw, *z.shape)
+    return dz, dy, dw, None
+
+
 class Rope(torch.autograd.Function):
   """Rotates, in place, the `2 * half` values at `at` of x [n, heads, width]."""
 
@@ -83,7 +104,7 @@ class Rope(torch.autograd.Function):
   @staticmethod
   def backward(ctx, dx):
     cosine, sine = ctx.saved_tensors
-    dx = dx.clone(memory_format=torch.contiguous_format)
+    dx = dx.contiguous()  # rotated back in place: nobody else holds it
     n, heads, width = dx.shape
     call("rope", dx, cosine, sine, n, heads, width, ctx.at, cosine.shape[1], -1.0)
     return dx, None, None, None
@@ -125,20 +146,25 @@ class Experts(torch.autograd.Function):
   @staticmethod
   def forward(ctx, x, pick, weight, w1, w2):
     n, k = pick.shape
-    order = torch.argsort(pick.flatten())
+    flat = pick.flatten()
+    order = torch.argsort(flat)
+    real = torch.bincount(flat, minlength=w1.shape[0])
+    padded = (real + 127) // 128 * 128  # few distinct shapes
+    shift = (padded.cumsum(0) - padded) - (real.cumsum(0) - real)
+    place = torch.arange(n * k) + shift[flat[order]]
     at = torch.empty_like(order)
-    at[order] = torch.arange(n * k)
-    counts = torch.bincount(pick.flatten(), minlength=w1.shape[0]).tolist()
-    xs = x.index_select(0, order // k)
-    gu = torch.empty(n * k, w1.shape[1], dtype=torch.bfloat16)
-    a = torch.empty(n * k, w2.shape[2], dtype=torch.bfloat16)
-    ys = torch.empty(n * k, x.shape[1], dtype=torch.bfloat16)
+    at[order] = place
+    counts, m = padded.tolist(), int(padded.sum())
+    xs = torch.zeros(m, x.shape[1], dtype=torch.bfloat16).index_copy_(0, place, x.index_select(0, order // k))
+    gu = torch.empty(m, w1.shape[1], dtype=torch.bfloat16)
+    a = torch.empty(m, w2.shape[2], dtype=torch.bfloat16)
+    ys = torch.empty(m, x.shape[1], dtype=torch.bfloat16)
     i = 0
     for e, c in enumerate(counts):
       if c:
         torch.mm(xs[i:i + c], w1[e].t(), out=gu[i:i + c])
       i += c
-    call("swiglu_forward", gu, a, n * k, a.shape[1])
+    call("swiglu_forward", gu, a, m, a.shape[1])
     i = 0
     for e, c in enumerate(counts):
       if c:
@@ -155,7 +181,7 @@ class Experts(torch.autograd.Function):
     xs, gu, a, ys, at, weight, w1, w2 = ctx.saved_tensors
     n, k = weight.shape
     d = xs.shape[1]
-    dys, dweight = torch.empty_like(ys), torch.empty_like(weight)
+    dys, dweight = torch.zeros_like(ys), torch.empty_like(weight)
     call("gather_sum_backward", ys, at, weight, dy.contiguous(), dys, dweight, n, k, d)
     da, dgu, dxs = torch.empty_like(a), torch.empty_like(gu), torch.empty_like(xs)
     d1, d2 = torch.zeros_like(w1), torch.zeros_like(w2)
@@ -165,7 +191,7 @@ class Experts(torch.autograd.Function):
         torch.mm(dys[i:i + c], w2[e], out=da[i:i + c])
         torch.mm(dys[i:i + c].t(), a[i:i + c], out=d2[e])
       i += c
-    call("swiglu_backward", gu, da, dgu, n * k, a.shape[1])
+    call("swiglu_backward", gu, da, dgu, a.shape[0], a.shape[1])
     i = 0
     for e, c in enumerate(ctx.counts):
       if c:
@@ -177,113 +203,106 @@ class Experts(torch.autograd.Function):
     return dx, None, dweight, d1, d2
 
 
-def heads_first(x, count, length):
-  """[count * length, H, w] to [count * H, length, w]."""
-  H, w = x.shape[1:]
-  return x.view(count, length, H, w).transpose(1, 2).reshape(count * H, length, w).contiguous()
+def heads_in(parts, count, H, length, past=0, prefix=None):
+  """Rows of a group from [n, heads or 1, w] parts side by side: [count * H, past + length, sum of w], the prefix in front."""
+  width, keys = sum(p.shape[2] for p in parts), past + length
+  y = torch.empty(count * H, keys, width, dtype=torch.bfloat16)
+  col = 0
+  for p in parts:
+    call("heads_in", p, y, count, H, length, p.shape[1], p.shape[2], keys, past, width, col)
+    col += p.shape[2]
+  if prefix is not None:
+    call("prefix_in", prefix, y, count, H, past, keys, width)
+  return y
 
 
-def heads_last(x, count, length):
-  H = x.shape[0] // count
-  return x.view(count, H, length, -1).transpose(1, 2).reshape(count * length, H, -1).contiguous()
-
-
-def with_prefix(x, prefix, count):
-  """Keys of the shared prefix in front of each conversation's own: [count * H, P + length, w]."""
-  H, P, w = prefix.shape
-  return torch.cat([prefix.unsqueeze(0).expand(count, H, P, w).reshape(count * H, P, w), x], 1)
+def heads_out(y, like, count, H, length, past=0, col=0):
+  """The reverse for gradients: fills `like` [count * length, heads or 1, w]."""
+  call("heads_out", y.contiguous(), like, count, H, length, like.shape[1], like.shape[2], y.shape[1], past, y.shape[2], col)
 
 
 class Attention(torch.autograd.Function):
   """Causal attention of groups of equally long conversations, each of which also sees the shared prefix (group 0).
 
-  q, k [n, H, 96], v [n, H, 64]; layout is [(offset, count, length)]. With `index` = (qI [n, ih, id], kI [n, id], w [n, ih],
-  options) the lightning indexer picks the keys and its KL loss against this layer's attention is put in options["loss"];
-  its gradients flow to qI, kI and w only.
+  q [n, H, nope + rope], kn [n, H, nope], kr [n, 1, rope], v [n, H, v]; layout is [(offset, count, length)]. With qi [n, ih,
+  id], ki [n, 1, id] and wi [n, ih] the lightning indexer picks the keys; its KL loss against this layer's attention is added
+  to options["loss"] and its gradients flow to qi, ki and wi only.
   """
 
   @staticmethod
-  def forward(ctx, q, k, v, qi, ki, wi, layout, options):
+  def forward(ctx, q, kn, kr, v, qi, ki, wi, layout, options):
     n, H, width = q.shape
-    out = torch.empty(n, H * v.shape[2], dtype=torch.bfloat16)
-    scale = width ** -0.5
-    saved, kp, vp, kip, P = [], None, None, None, 0
-    di = None
-    if qi is not None:
-      di = (torch.zeros_like(qi), torch.zeros_like(ki), torch.zeros_like(wi))
-      dkip = None
+    out = torch.zeros(n, H, v.shape[2], dtype=torch.bfloat16)  # rows past the last group stay zero
+    scale, P, kp, vp, kip, saved = width ** -0.5, 0, None, None, None, []
+    di = (torch.zeros_like(qi), torch.zeros(ki.shape), torch.zeros_like(wi)) if qi is not None else None
     for g, (at, count, length) in enumerate(layout):
-      rows = count * length
-      Q, Kc, V = (heads_first(x[at:at + rows], count, length) for x in (q, k, v))
+      rows = slice(at, at + count * length)
+      past = P if g else 0
+      keys = past + length
+      Q = heads_in([q[rows]], count, H, length)
+      Kc = heads_in([kn[rows], kr[rows]], count, H, length, past, kp)
+      V = heads_in([v[rows]], count, H, length, past, vp)
       if g == 0:
-        kp, vp, P, past = Kc, V, length, 0
-      else:
-        Kc, V, past = with_prefix(Kc, kp, count), with_prefix(V, vp, count), P
-      S = torch.bmm(Q, Kc.transpose(1, 2))
-      keys, keep, z = past + length, None, None
+        kp, vp, P = Kc, V, length
+      S = torch.bmm(Q, Kc.transpose(1, 2)).contiguous()
+      keep = None
       if qi is not None:
-        QI = heads_first(qi[at:at + rows], count, length)
-        KI = ki[at:at + rows].view(count, length, -1)
-        if g == 0:
-          kip = KI
-        else:
-          KI = torch.cat([kip.expand(count, P, KI.shape[2]), KI], 1)
         ih = qi.shape[1]
-        z = torch.bmm(QI.view(count, ih * length, -1), KI.transpose(1, 2)).view(count, ih, length, keys)
+        QI = heads_in([qi[rows]], count, ih, length).view(count, ih * length, -1)
+        KI = heads_in([ki[rows]], count, 1, length, past, kip)
+        kip = KI if g == 0 else kip
+        z = torch.bmm(QI, KI.transpose(1, 2)).contiguous()
+        W = wi[rows].contiguous()
         score, keep = torch.empty(count, length, keys), torch.empty(count, length, keys, dtype=torch.uint8)
-        W = wi[at:at + rows].view(count, length, ih)
         for c in range(count):
-          call("index_top_k", z[c], W[c], score[c], keep[c], ih, length, keys, past, options["top_k"])
-      call("softmax_forward", S, keep if options["sparse"] and keep is not None else None, count * H, H, length, keys, past, scale)
+          call("index_top_k", z[c], W[c * length:(c + 1) * length], score[c], keep[c], ih, length, keys, past, options["top_k"])
+      call("softmax_forward", S, keep if options["sparse"] else None, count * H, H, length, keys, past, scale)
       if qi is not None and options["train_index"]:
         dW = torch.empty_like(W)
-        S4 = S.view(count, H, length, keys)
         for c in range(count):
-          mask = keep[c] if options["sparse"] else None
-          options["loss"] += K.index_loss(*[ctypes.c_void_p(t.data_ptr()) for t in (S4[c], z[c], W[c], score[c])], ctypes.c_void_p(mask.data_ptr() if mask is not None else 0),
-                                          ctypes.c_void_p(dW[c].data_ptr()), *[ctypes.c_long(x) for x in (H, ih, length, keys, past)], ctypes.c_float(options["scale"] / rows))
-        options["rows"] += rows
-        Z = z.view(count, ih * length, keys)
-        dQI = torch.bmm(Z, KI)
-        dKI = torch.bmm(Z.transpose(1, 2), QI.view(count, ih * length, -1))
-        di[0][at:at + rows] = dQI.view(count, ih, length, -1).transpose(1, 2).reshape(rows, ih, -1)
-        di[1][at:at + rows] += dKI[:, past:].reshape(rows, -1)
+          options["loss"] += call("index_loss", S[c * H:(c + 1) * H], z[c], W[c * length:], score[c], keep[c] if options["sparse"] else None, dW[c * length:], H, ih, length, keys, past, options["scale"] / n)
+        options["rows"] += count * length
+        call("heads_out", torch.bmm(z, KI), di[0][rows], count, ih, length, ih, qi.shape[2], length, 0, qi.shape[2], 0)
+        dKI = torch.bmm(z.transpose(1, 2), QI).float()
+        di[1][rows] += dKI[:, past:].reshape(count * length, 1, -1)
         if g:
-          di[1][:P] += dKI[:, :P].sum(0)
-        di[2][at:at + rows] = dW.view(rows, ih)
-      out[at:at + rows] = heads_last(torch.bmm(S, V), count, length).view(rows, -1)
+          di[1][:P] += dKI[:, :P].sum(0).unsqueeze(1)
+        di[2][rows] = dW
+      heads_out(torch.bmm(S, V), out[rows], count, H, length)
       saved += [Q, Kc, V, S]
     ctx.save_for_backward(*saved)
-    ctx.layout, ctx.scale, ctx.shapes, ctx.di = layout, scale, (q.shape, v.shape), di
+    ctx.layout, ctx.scale, ctx.di = layout, scale, di
+    ctx.shapes = [t.shape for t in (q, kn, kr, v)]
     return out
 
   @staticmethod
   def backward(ctx, dout):
-    (n, H, width), vs = ctx.shapes
-    dq, dk = torch.empty(n, H, width, dtype=torch.bfloat16), torch.empty(n, H, width, dtype=torch.bfloat16)
-    dv = torch.empty(vs, dtype=torch.bfloat16)
-    dout = dout.view(n, H, -1)
-    P = ctx.layout[0][2]
-    dkp = dvp = 0
+    dq, dkn, dkr, dv = (torch.zeros(s, dtype=torch.bfloat16) for s in ctx.shapes)
+    H, nope, P = dq.shape[1], dkn.shape[2], ctx.layout[0][2]
+    dkp, dvp = torch.zeros(H, P, dq.shape[2]), torch.zeros(H, P, dv.shape[2])
+    dout = dout.contiguous()
     for g in reversed(range(len(ctx.layout))):
       at, count, length = ctx.layout[g]
-      rows, past = count * length, P if g else 0
+      rows, past = slice(at, at + count * length), P if g else 0
+      keys = past + length
       Q, Kc, V, S = ctx.saved_tensors[4 * g:4 * g + 4]
-      dO = heads_first(dout[at:at + rows], count, length)
-      dV = torch.bmm(S.transpose(1, 2), dO)
-      dP = torch.bmm(dO, V.transpose(1, 2))
-      call("softmax_backward", S, dP, count * H, length, past + length, past, ctx.scale)
-      dq[at:at + rows] = heads_last(torch.bmm(dP, Kc), count, length)
-      dK = torch.bmm(dP.transpose(1, 2), Q)
+      dO = heads_in([dout[rows]], count, H, length)
+      dV = torch.bmm(S.transpose(1, 2), dO).contiguous()
+      dS = torch.bmm(dO, V.transpose(1, 2)).contiguous()
+      call("softmax_backward", S, dS, count * H, length, keys, past, ctx.scale)
+      heads_out(torch.bmm(dS, Kc), dq[rows], count, H, length)
+      dK = torch.bmm(dS.transpose(1, 2), Q).contiguous()
       if g:
-        dkp = dkp + dK[:, :P].view(count, H, P, width).sum(0)
-        dvp = dvp + dV[:, :P].view(count, H, P, -1).sum(0)
-        dK, dV = dK[:, P:].contiguous(), dV[:, P:].contiguous()
+        call("prefix_out", dK, dkp, count, H, P, keys, dK.shape[2])
+        call("prefix_out", dV, dvp, count, H, P, keys, dV.shape[2])
       else:
-        dK, dV = dK + dkp, dV + dvp
-      dk[at:at + rows] = heads_last(dK, count, length)
-      dv[at:at + rows] = heads_last(dV, count, length)
-    return (dq, dk, dv) + (ctx.di if ctx.di is not None else (None, None, None)) + (None, None)
+        call("add_into", dK, dkp, dK.numel())
+        call("add_into", dV, dvp, dV.numel())
+      heads_out(dK, dkn[rows], count, H, length, past)
+      heads_out(dK, dkr[rows], count, H, length, past, nope)
+      heads_out(dV, dv[rows], count, H, length, past)
+    di = ctx.di or (None, None, None)
+    return (dq, dkn, dkr, dv, di[0], None if di[1] is None else di[1].to(torch.bfloat16), di[2], None, None)
 
 
 class CrossEntropy(torch.autograd.Function):
@@ -291,13 +310,13 @@ class CrossEntropy(torch.autograd.Function):
 
   @staticmethod
   def forward(ctx, h, w, target, stats):
-    n = h.shape[0]
+    n = int((target >= 0).sum())  # rows with target -1 fill up the last chunk
     dh, dw, loss, right = torch.empty_like(h), torch.zeros_like(w), 0.0, ctypes.c_long(0)
-    for i in range(0, n, 1024):
-      z = mm(h[i:i + 1024], w)
-      loss += K.cross_entropy(ctypes.c_void_p(z.data_ptr()), ctypes.c_void_p(target[i:i + 1024].data_ptr()), ctypes.c_long(z.shape[0]), ctypes.c_long(z.shape[1]), ctypes.c_float(1.0 / n), ctypes.byref(right))
-      dh[i:i + 1024] = z @ w
-      dw += z.t() @ h[i:i + 1024]
+    for i in range(0, h.shape[0], 512):
+      z = mm(h[i:i + 512], w)
+      loss += K.cross_entropy(ctypes.c_void_p(z.data_ptr()), ctypes.c_void_p(target[i:i + 512].data_ptr()), ctypes.c_long(z.shape[0]), ctypes.c_long(z.shape[1]), ctypes.c_float(1.0 / n), ctypes.byref(right))
+      dh[i:i + 512] = z @ w
+      dw += z.t() @ h[i:i + 512]
     ctx.save_for_backward(dh, dw)
     stats["right"] = right.value / n
     return torch.tensor(loss / n)
@@ -358,35 +377,33 @@ class Net:
     c, w, n = self.c, self.w, len(ids)
     cosine, sine = self.cosine[positions], self.sine[positions]
     x = torch.nn.functional.embedding(ids, w["embed"])
-    H, qk, KL = c["heads"], c["nope"] + c["rope"], c["kv_lora"]
+    H, KL = c["heads"], c["kv_lora"]
     self.load = []
+    h = Norm.apply(x, w["0.attn_norm"], c["eps"])
     for i in range(c["layers"]):
       b = f"{i}."
-      h = Norm.apply(x, w[b + "attn_norm"], c["eps"])
       qr = Norm.apply(mm(h, w[b + "q_a"]), w[b + "q_norm"], c["eps"])
-      q = Rope.apply(mm(qr, w[b + "q_b"]).view(n, H, qk), cosine, sine, c["nope"])
+      q = Rope.apply(mm(qr, w[b + "q_b"]).view(n, H, -1), cosine, sine, c["nope"])
       kv = mm(h, w[b + "kv_a"])
       latent = Norm.apply(kv[:, :KL], w[b + "kv_norm"], c["eps"])
-      kr = Rope.apply(kv[:, KL:].reshape(n, 1, -1).clone(), cosine, sine, 0)
-      k = torch.cat([mm(latent, w[b + "k_b"]).view(n, H, -1), kr.expand(n, H, c["rope"])], 2)
-      v = mm(latent, w[b + "v_b"]).view(n, H, -1)
+      kr = Rope.apply(kv[:, KL:].contiguous().view(n, 1, -1), cosine, sine, 0)
       qi = ki = wi = None
       if options["index"]:  # the indexer learns from its own loss only
         hd, qd = h.detach(), qr.detach()
-        qi = Rope.apply(mm(qd, w[b + "iq"]).view(n, c["index_heads"], c["index_dim"]), cosine, sine, 0)
-        ki = torch.nn.functional.layer_norm(mm(hd, w[b + "ik"]).float(), (c["index_dim"],), w[b + "ik_norm"], w[b + "ik_bias"], 1e-6).to(torch.bfloat16)
-        ki = Rope.apply(ki.view(n, 1, -1), cosine, sine, 0).view(n, -1)
+        qi = Rope.apply(mm(qd, w[b + "iq"]).view(n, c["index_heads"], -1), cosine, sine, 0)
+        ki = torch.nn.functional.layer_norm(mm(hd, w[b + "ik"]).float(), (c["index_dim"],), w[b + "ik_norm"], w[b + "ik_bias"], 1e-6)
+        ki = Rope.apply(ki.to(torch.bfloat16).view(n, 1, -1), cosine, sine, 0)
         wi = mm(hd.float(), w[b + "iw"]) * (c["index_heads"] * c["index_dim"]) ** -0.5
-      o = Attention.apply(q, k, v, qi, ki, wi, layout, options)
-      x = x + mm(o, w[b + "o"])
-      h = Norm.apply(x, w[b + "ffn_norm"], c["eps"])
+      o = Attention.apply(q, mm(latent, w[b + "k_b"]).view(n, H, -1), kr, mm(latent, w[b + "v_b"]).view(n, H, -1), qi, ki, wi, layout, options)
+      x, h = AddNorm.apply(x, mm(o.view(n, -1), w[b + "o"]), w[b + "ffn_norm"], c["eps"])
       if i < c["dense"]:
-        x = x + SwiGLU.apply(h, w[b + "w1"], w[b + "w2"])
-        continue
-      p = torch.sigmoid(mm(h.float(), w[b + "router"]))
-      pick = torch.topk(p.detach() + w[b + "bias"], c["used"], dim=1).indices
-      self.load.append(torch.bincount(pick.flatten(), minlength=c["experts"]))
-      chosen = p.gather(1, pick)
-      weight = chosen / chosen.sum(1, keepdim=True) * c["scale"]
-      x = x + (Experts.apply(h, pick, weight, w[b + "e1"], w[b + "e2"]) + SwiGLU.apply(h, w[b + "s1"], w[b + "s2"]))
-    return Norm.apply(x, w["final_norm"], c["eps"])
+        y = SwiGLU.apply(h, w[b + "w1"], w[b + "w2"])
+      else:
+        p = torch.sigmoid(mm(h.float(), w[b + "router"]))
+        pick = torch.topk(p.detach() + w[b + "bias"], c["used"], dim=1).indices
+        self.load.append(torch.bincount(pick.flatten(), minlength=c["experts"]))
+        chosen = p.gather(1, pick)
+        weight = chosen / chosen.sum(1, keepdim=True) * c["scale"]
+        y = Experts.apply(h, pick, weight, w[b + "e1"], w[b + "e2"]) + SwiGLU.apply(h, w[b + "s1"], w[b + "s2"])
+      x, h = AddNorm.apply(x, y, w[f"{i + 1}.attn_norm"] if i + 1 < c["layers"] else w["final_norm"], c["eps"])
+    return h

@@ -119,13 +119,15 @@ def fill(template, slots):
   return re.sub(r"\{(\w+)\}", lambda m: str(slots[m.group(1)]), template)
 
 
-def ask(rng, moods, slots, words, bare=False):
+def ask(rng, moods, slots, words, bare=False, plain=False):
   """A message from {mood: [templates]}; with bare, an imperative clause to be joined with others."""
   moods = {k: v for k, v in moods.items() if v}
   # A mood is drawn by its number of templates, so that a chore can weigh them.
   kinds = [k for k, v in moods.items() for _ in range(min(len(v), 8))]
   mood = rng.choice(kinds)
   body = expand(rng.choice(moods[mood]), rng)
+  if plain:
+    return fill(body, slots)
   if mood == "free":
     text = noise(body, rng, words)
     return sentence_case(fill(text, slots), rng)

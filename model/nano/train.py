@@ -57,30 +57,30 @@ class Data:
     return out
 
 
-def pack(prefix, conversations):
-  """Ids, positions, layout, and the rows that predict sampled tokens with their targets."""
-  conversations = sorted(conversations, key=lambda c: len(c[0]))
-  P, groups, group = len(prefix), [], []
+def pack(prefix, conversations, start):
+  """The prefix once, conversations in groups of like length, their positions from `start`. Ids, positions, layout, and the rows that predict sampled tokens with their targets."""
+  # Few distinct shapes: lengths in steps of 32, groups of 1, 2, 4 or 8, rows in steps of 512.
+  by_length, P = {}, len(prefix)
   for c in conversations:
-    if group and (len(c[0]) > 1.12 * len(group[0][0]) + 12):
-      groups.append(group)
-      group = []
-    group.append(c)
-  groups.append(group)
+    by_length.setdefault(-(-len(c[0]) // 32) * 32, []).append(c)
   ids, positions, layout, rows, targets = [prefix], [np.arange(P)], [(0, 1, P)], [], []
   at = P
-  for group in groups:
-    length = -(-len(group[-1][0]) // 16) * 16
-    layout.append((at, len(group), length))
-    for x, own in group:
-      pad = np.zeros(length, np.int64)
-      pad[:len(x)] = x
-      ids.append(pad)
-      positions.append(P + np.arange(length))
-      own_at = np.nonzero(own)[0]
-      rows.append(at + own_at - 1)
-      targets.append(x[own_at])
-      at += length
+  for length, same in sorted(by_length.items()):
+    while same:
+      count = next(k for k in (8, 4, 2, 1) if k <= len(same))
+      layout.append((at, count, length))
+      for x, own in same[:count]:
+        pad = np.zeros(length, np.int64)
+        pad[:len(x)] = x
+        ids.append(pad)
+        positions.append(start + np.arange(length))
+        own_at = np.nonzero(own)[0]
+        rows.append(at + own_at - 1)
+        targets.append(x[own_at])
+        at += length
+      same = same[count:]
+  for parts, step, n, fill in ((ids, 512, at, 0), (positions, 512, at, 0), (rows, 512, sum(map(len, rows)), 0), (targets, 512, sum(map(len, targets)), -1)):
+    parts.append(np.full(-n % step, fill))
   t = lambda parts: torch.from_numpy(np.concatenate(parts).astype(np.int64))
   return t(ids), t(positions), layout, t(rows), t(targets)
 
@@ -149,6 +149,7 @@ def main():
   a.add_argument("--muon", type=float, default=0.02)
   a.add_argument("--adam", type=float, default=0.003)
   a.add_argument("--index", choices=["off", "warm", "sparse"], default="off")
+  a.add_argument("--bare", action="store_true", help="only the first token stands for the profile: a cheaper first stage")
   a.add_argument("--seed", type=int, default=1)
   a.add_argument("--save-every", type=int, default=200)
   o = a.parse_args()
@@ -167,7 +168,7 @@ def main():
   options = dict(index=o.index != "off", sparse=o.index == "sparse", train_index=o.index != "off", top_k=net.c["top_k"], scale=1.0, loss=0.0, rows=0)
   mean, mean_right, began, seen, seen_last, own = None, 0, time.time(), 0, 0, 0
   for step in range(1, o.steps + 1):
-    ids, positions, layout, rows, targets = pack(prefix, data.take(o.tokens))
+    ids, positions, layout, rows, targets = pack(prefix[:1] if o.bare else prefix, data.take(o.tokens), len(prefix))
     options.update(loss=0.0, rows=0)
     h = net.forward(ids, positions, layout, options)
     stats = {}
@@ -176,13 +177,12 @@ def main():
     rate = min(1, step / o.warmup)
     left = (o.steps - step) / max(1, o.steps * o.decay)
     rate *= min(1, max(0.03, left))
-    optimizer.step(o.muon * rate, o.adam * rate)
     if o.index != "warm":
       for i, load in enumerate(net.load):
         net.p[f"{i + net.c['dense']}.bias"] += 0.002 * rate * torch.sign(load.float().mean() - load.float())
-      net.refresh()
+    optimizer.step(o.muon * rate, o.adam * rate)
     seen += len(ids)
-    own += len(rows)
+    own += int((targets >= 0).sum())
     value, right = loss.item(), stats["right"]
     mean = value if mean is None else 0.95 * mean + 0.05 * value
     mean_right = right if step == 1 else 0.95 * mean_right + 0.05 * right
