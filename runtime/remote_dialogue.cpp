@@ -7,11 +7,13 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
+#include <cstdio>
 #include <exception>
 #include <utility>
 
 #include "runtime/error.h"
 #include "runtime/http_client.h"
+#include "runtime/remote_endpoint.h"
 #include "runtime/remote_history.h"
 #include "runtime/reply_reader.h"
 
@@ -59,6 +61,12 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
 milliseconds retry_after_of(const HttpExchange& exchange) {
   const std::string text = exchange.header("retry-after");
   int seconds = 0;
@@ -72,10 +80,10 @@ class RemoteDialogue final : public Dialogue {
       : io_(std::move(io)),
         options_(std::move(options)),
         endpoint_(parse_endpoint(options_.url)),
-        dialect_(options_.dialect.value_or(guess_dialect(endpoint_))),
+        dialect_(dialect_named(options_.settings.dialect).value_or(guess_dialect(endpoint_))),
         model_(endpoint_.model),
-        context_tokens_(options_.context_tokens),
-        history_(options_.reasoning.value_or(reasoning_rule_of(model_))) {}
+        context_tokens_(options_.settings.context_tokens),
+        history_(reasoning_rule()) {}
 
   std::string description() const override {
     return model_.empty() ? endpoint_.base : model_ + " at " + endpoint_.host;
@@ -99,6 +107,7 @@ class RemoteDialogue final : public Dialogue {
   asio::awaitable<void> choose_model(OnDelta& on_delta);
   asio::awaitable<bool> pause(milliseconds time);
 
+  model::ReasoningRule reasoning_rule() const;
   HttpRequest request(const char* path, std::string body, milliseconds patience) const;
   std::string body() const;
   bool use_other_replay();
@@ -122,8 +131,16 @@ class RemoteDialogue final : public Dialogue {
   std::unique_ptr<HttpExchange> lingering_;  // replied; its end makes the connection free again
 };
 
+model::ReasoningRule RemoteDialogue::reasoning_rule() const {
+  const std::string& named = options_.settings.reasoning;
+  if (named == "turn") return model::ReasoningRule::turn;
+  if (named == "always") return model::ReasoningRule::always;
+  if (named == "never") return model::ReasoningRule::never;
+  return reasoning_rule_of(model_);
+}
+
 asio::awaitable<void> RemoteDialogue::replace(std::vector<Entry> entries) {
-  history_ = RemoteHistory(options_.reasoning.value_or(reasoning_rule_of(model_)));
+  history_ = RemoteHistory(reasoning_rule());
   for (const Entry& entry : entries) history_.append(entry);
   last_prompt_tokens_ = 0;
   co_return;
@@ -156,10 +173,10 @@ asio::awaitable<model::Turn> RemoteDialogue::speak(OnDelta& on_delta) {
   bool tried_other_replay = false;
   milliseconds backoff{250};
   for (int n_tries = 1;; ++n_tries) {
-    const auto left =
-        std::chrono::duration_cast<milliseconds>(start + options_.retry_deadline - Clock::now());
+    const auto left = std::chrono::duration_cast<milliseconds>(
+        start + options_.settings.retry_deadline - Clock::now());
     const milliseconds patience =
-        n_tries == 1 ? options_.connect_deadline : std::max(left, milliseconds(500));
+        n_tries == 1 ? options_.settings.connect_deadline : std::max(left, milliseconds(500));
     std::string text = body();
     Attempt attempt = co_await try_once(std::move(text), on_delta, patience);
     if (attempt.kind == Attempt::Kind::replied || attempt.kind == Attempt::Kind::interrupted) {
@@ -178,7 +195,7 @@ asio::awaitable<model::Turn> RemoteDialogue::speak(OnDelta& on_delta) {
     }
     const milliseconds wait = std::max(backoff, attempt.retry_after);
     const bool may_pass = attempt.kind == Attempt::Kind::lost || is_busy(attempt.status);
-    const auto now_left = start + options_.retry_deadline - Clock::now();
+    const auto now_left = start + options_.settings.retry_deadline - Clock::now();
     if (!may_pass || wait >= now_left) refuse(attempt, n_tries);
     tell(on_delta, (attempt.kind == Attempt::Kind::lost
                         ? attempt.problem
@@ -216,7 +233,7 @@ asio::awaitable<Attempt> RemoteDialogue::try_once(std::string body, OnDelta& on_
     co_return attempt;
   }
   if (const auto found = dialect_of_marks(exchange->header("server"), {});
-      found && !options_.dialect && dialect_ == Dialect::generic) {
+      found && options_.settings.dialect.empty() && dialect_ == Dialect::generic) {
     dialect_ = *found;
   }
   if (attempt.status != 200) {
@@ -225,7 +242,8 @@ asio::awaitable<Attempt> RemoteDialogue::try_once(std::string body, OnDelta& on_
     co_await read_error(*exchange, attempt);
     co_return attempt;
   }
-  const ReplyLimits limits = {options_.max_tokens, options_.reply_limit_bytes};
+  const ReplyLimits limits = {options_.settings.max_tokens,
+                              static_cast<std::size_t>(options_.settings.reply_limit_bytes)};
   ReplyReader reader(exchange->header("content-type"), limits);
   const bool replied = co_await read_reply(*exchange, reader, on_delta, attempt, start);
   if (attempt.kind == Attempt::Kind::lost) co_return attempt;
@@ -242,13 +260,13 @@ asio::awaitable<Attempt> RemoteDialogue::try_once(std::string body, OnDelta& on_
 asio::awaitable<bool> RemoteDialogue::await_head(HttpExchange& exchange, OnDelta& on_delta,
                                                  Clock::time_point start) {
   while (exchange.status() == 0 && !exchange.finished()) {
-    const auto deadline = start + options_.first_token_deadline;
+    const auto deadline = start + options_.settings.first_token_deadline;
     const Wake wake = co_await exchange.wait(std::min(Clock::now() + kTick, deadline));
     if (wake == Wake::cancelled) co_return false;
     if (wake == Wake::news) continue;
     if (Clock::now() >= deadline) {
       throw RuntimeError(endpoint_.host + " took the request and stayed silent for " +
-                             std::to_string(options_.first_token_deadline.count() / 1000) +
+                             std::to_string(options_.settings.first_token_deadline.count() / 1000) +
                              " s (setting remote.first_token_deadline).",
                          kModelError);
     }
@@ -296,9 +314,9 @@ asio::awaitable<bool> RemoteDialogue::read_reply(HttpExchange& exchange, ReplyRe
     if (wake == Wake::news) continue;
     const Clock::duration silent = Clock::now() - last_life;
     if (reader.answered() && silent > kUsageLimit) break;
-    const milliseconds limit =
-        reader.has_begun() ? options_.stall_deadline : options_.first_token_deadline;
-    if (silent > limit || Clock::now() - start > options_.reply_deadline) {
+    const milliseconds limit = reader.has_begun() ? options_.settings.stall_deadline
+                                                  : options_.settings.first_token_deadline;
+    if (silent > limit || Clock::now() - start > options_.settings.reply_deadline) {
       throw RuntimeError(endpoint_.host + " went silent for " +
                              std::to_string(limit.count() / 1000) + " s in the middle of a reply.",
                          kModelError);
@@ -325,9 +343,9 @@ asio::awaitable<void> RemoteDialogue::read_error(HttpExchange& exchange, Attempt
 
 // The server is asked for its models once, and only when nobody has named one.
 asio::awaitable<void> RemoteDialogue::choose_model(OnDelta& on_delta) {
-  auto exchange = http_->start(request("/models", {}, options_.connect_deadline));
+  auto exchange = http_->start(request("/models", {}, options_.settings.connect_deadline));
   std::string text;
-  const Clock::time_point until = Clock::now() + options_.connect_deadline;
+  const Clock::time_point until = Clock::now() + options_.settings.connect_deadline;
   while (!exchange->finished() && text.size() < SseParser::kEventLimitBytes) {
     const Wake wake = co_await exchange->wait(until);
     if (wake != Wake::news) break;
@@ -340,13 +358,13 @@ asio::awaitable<void> RemoteDialogue::choose_model(OnDelta& on_delta) {
     throw RuntimeError("Cannot reach the model: " + failure.text + ".", kModelError);
   }
   const ModelList list = exchange->status() == 200 ? parse_model_list(text) : ModelList();
-  if (!options_.dialect && dialect_ == Dialect::generic) {
+  if (options_.settings.dialect.empty() && dialect_ == Dialect::generic) {
     dialect_ = list.dialect.value_or(
         dialect_of_marks(exchange->header("server"), {}).value_or(Dialect::generic));
   }
   if (context_tokens_ == 0) context_tokens_ = list.context_tokens;
   model_ = list.names.empty() ? "default" : list.names.front();
-  if (!options_.reasoning) history_.set_rule(reasoning_rule_of(model_));
+  history_.set_rule(reasoning_rule());
   if (list.names.size() > 1) {
     std::string others;
     for (std::size_t i = 1; i < list.names.size() && i < 6; ++i) others += ", " + list.names[i];
@@ -375,9 +393,9 @@ HttpRequest RemoteDialogue::request(const char* path, std::string body,
   const Secret& key = options_.credential.key;
   if (!key.empty()) request.headers.push_back("Authorization: Bearer " + key.reveal());
   request.body = std::move(body);
-  request.ca_file = options_.ca_file;
+  request.ca_file = expand_home(options_.settings.ca_file).string();
   request.direct = endpoint_.is_loopback;
-  request.connect_timeout = std::min(patience, options_.connect_deadline);
+  request.connect_timeout = std::min(patience, options_.settings.connect_deadline);
   return request;
 }
 
@@ -386,8 +404,12 @@ std::string RemoteDialogue::body() const {
   std::string text = "{\"model\":" + quoted_json(model_) +
                      R"(,"stream":true,"stream_options":{"include_usage":true})" +
                      dialect_fields(dialect_, options_.thinking);
-  if (options_.max_tokens > 0) text += ",\"max_tokens\":" + std::to_string(options_.max_tokens);
-  if (options_.temperature) text += ",\"temperature\":" + std::to_string(*options_.temperature);
+  if (options_.settings.max_tokens > 0)
+    text += ",\"max_tokens\":" + std::to_string(options_.settings.max_tokens);
+  const SamplingSettings& sampling = options_.sampling;
+  if (sampling.temperature) text += ",\"temperature\":" + number(*sampling.temperature);
+  if (sampling.top_p) text += ",\"top_p\":" + number(*sampling.top_p);
+  if (sampling.min_p) text += ",\"min_p\":" + number(*sampling.min_p);
   if (!history_.tools().empty()) text += ",\"tools\":" + history_.tools();
   return text + ",\"messages\":" + history_.messages(replay_) + "}";
 }
@@ -456,7 +478,7 @@ void RemoteDialogue::refuse(const Attempt& attempt, int n_tries) const {
   if (attempt.status == 401 || attempt.status == 403) {
     text += options_.credential.key.empty()
                 ? "\nThere is no key for this host: set CORVID_API_KEY, or write \"" +
-                      endpoint_.host + " KEY\" into the key file (corvid help keys)."
+                      endpoint_.host + " KEY\" into " + key_file().string() + " (mode 600)."
                 : "\nThe key came from " + options_.credential.origin + ".";
   } else if (attempt.status == 404) {
     text += "\nThe request went to " + endpoint_.base + "/chat/completions for the model " +
@@ -469,6 +491,18 @@ void RemoteDialogue::refuse(const Attempt& attempt, int n_tries) const {
 }
 
 }  // namespace
+
+RemoteOptions remote_options(const Settings& settings, std::string url) {
+  RemoteOptions options;
+  const CredentialSources sources = {parse_endpoint(url).host, settings.remote.key_variable,
+                                     key_file()};
+  options.credential = find_credential(sources);
+  options.url = std::move(url);
+  options.thinking = settings.thinking;
+  options.sampling = settings.sampling;
+  options.settings = settings.remote;
+  return options;
+}
 
 std::unique_ptr<Dialogue> make_remote_dialogue(asio::any_io_executor io, RemoteOptions options) {
   return std::make_unique<RemoteDialogue>(std::move(io), std::move(options));

@@ -6,35 +6,25 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "runtime/credentials.h"
 #include "runtime/dialogue.h"
-#include "runtime/remote_endpoint.h"
+#include "runtime/settings.h"
 
 namespace corvid::runtime {
 
 struct RemoteOptions {
   std::string url;  // "https://host/v1" or "https://host/v1#model"
   Credential credential;
-  std::optional<Dialect> dialect;                 // empty: found out
-  std::optional<model::ReasoningRule> reasoning;  // empty: by the model's name
   model::Thinking thinking = model::Thinking::on;
-  int max_tokens = 0;                 // of one reply; 0: the server's default
-  std::optional<double> temperature;  // empty: the server's default
-  int context_tokens = 0;             // 0: as the server says, if it does
-  std::string ca_file;                // certificates to trust instead of the system's
-
-  std::size_t reply_limit_bytes = 2u << 20;  // reasoning, text and calls of one reply
-  std::chrono::milliseconds connect_deadline{4000};
-  std::chrono::milliseconds retry_deadline{4000};           // for all tries of a request together
-  std::chrono::milliseconds first_token_deadline{600'000};  // without a sign of life
-  std::chrono::milliseconds stall_deadline{120'000};        // likewise, after the first token
-  std::chrono::milliseconds reply_deadline{6 * 3600'000};   // for one reply, signs of life or not
+  SamplingSettings sampling;
+  RemoteSettings settings;
 };
+
+// From the user's settings, with the key for the URL's host. RuntimeError (kUsage).
+RemoteOptions remote_options(const Settings& settings, std::string url);
 
 // RuntimeError (kUsage) when the URL cannot be used. Nothing is sent before the first reply().
 std::unique_ptr<Dialogue> make_remote_dialogue(asio::any_io_executor io, RemoteOptions options);

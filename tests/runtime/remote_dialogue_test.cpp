@@ -224,7 +224,7 @@ TEST(RemoteDialogue, ACertificateThatNobodyVouchesForIsRefusedUnlessItIsNamed) {
   distrusting.user("x");
   EXPECT_TRUE(contains(distrusting.failure(), "no secure connection"));
   EXPECT_TRUE(server.posts().empty());
-  options.ca_file = front.pem;
+  options.settings.ca_file = front.pem;
   Client trusting(options);
   trusting.user("x");
   EXPECT_EQ(trusting.reply().content, "hello");
@@ -348,7 +348,7 @@ TEST(RemoteDialogue, ASilentServerIsReportedAndGivenUpAtTheDeadline) {
       out.closed_within(20s);
     });
     RemoteOptions options = Client::options_for(server);
-    options.first_token_deadline = 1500ms;
+    options.settings.first_token_deadline = 1500ms;
     Client client(options);
     client.user("x");
     EXPECT_TRUE(contains(client.failure(), "silent"));
@@ -369,7 +369,7 @@ TEST(RemoteDialogue, KeepAlivesAreLife) {
     out.end_stream();
   });
   RemoteOptions options = Client::options_for(server);
-  options.first_token_deadline = 1s;
+  options.settings.first_token_deadline = 1s;
   Client client(options);
   client.user("x");
   EXPECT_EQ(client.reply().content, "at last");
@@ -382,7 +382,7 @@ TEST(RemoteDialogue, AStreamThatStopsIsGivenUp) {
     out.closed_within(20s);
   });
   RemoteOptions options = Client::options_for(server);
-  options.stall_deadline = 500ms;
+  options.settings.stall_deadline = 500ms;
   Client client(options);
   client.user("x");
   EXPECT_TRUE(contains(client.failure(), "silent"));
@@ -397,7 +397,7 @@ TEST(RemoteDialogue, EndlessBabbleIsCutAndTheRequestClosed) {
     closed = true;
   });
   RemoteOptions options = Client::options_for(server);
-  options.max_tokens = 100;
+  options.settings.max_tokens = 100;
   {
     Client client(options);
     client.user("x");
@@ -472,7 +472,7 @@ TEST(RemoteDialogue, ReasoningThatIsMissedIsSentAgain) {
     out.say("ok", "thought " + std::to_string(n));
   });
   RemoteOptions options = Client::options_for(server);
-  options.reasoning = model::ReasoningRule::turn;
+  options.settings.reasoning = "turn";
   Client client(options);
   for (int i = 0; i < 3; ++i) {
     client.user("x");
