@@ -172,8 +172,10 @@ int decode(lua_State* lua) {
 }
 
 int array(lua_State* lua) {
-  if (lua_isnoneornil(lua, 1)) lua_newtable(lua);
-  else lua_settop(lua, 1);
+  if (lua_isnoneornil(lua, 1))
+    lua_newtable(lua);
+  else
+    lua_settop(lua, 1);
   luaL_checktype(lua, -1, LUA_TTABLE);
   luaL_setmetatable(lua, kArrayMark);
   return 1;
@@ -185,7 +187,9 @@ ordered_json to_json(lua_State* lua, int index, Functions functions) {
   return Reader(lua, functions).read(index);
 }
 
-void push_json(lua_State* lua, const ordered_json& value) { push(lua, value, 0); }
+void push_json(lua_State* lua, const ordered_json& value) {
+  push(lua, value, 0);
+}
 
 void open_json(lua_State* lua) {
   luaL_newmetatable(lua, kArrayMark);

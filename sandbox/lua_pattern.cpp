@@ -24,17 +24,38 @@ std::string_view string_argument(lua_State* lua, int index) {
 bool in_class(unsigned char c, char name) {
   bool found = false;
   switch (std::tolower(static_cast<unsigned char>(name))) {
-    case 'a': found = std::isalpha(c); break;
-    case 'c': found = std::iscntrl(c); break;
-    case 'd': found = std::isdigit(c); break;
-    case 'g': found = std::isgraph(c); break;
-    case 'l': found = std::islower(c); break;
-    case 'p': found = std::ispunct(c); break;
-    case 's': found = std::isspace(c); break;
-    case 'u': found = std::isupper(c); break;
-    case 'w': found = std::isalnum(c); break;
-    case 'x': found = std::isxdigit(c); break;
-    default: return name == static_cast<char>(c);
+    case 'a':
+      found = std::isalpha(c);
+      break;
+    case 'c':
+      found = std::iscntrl(c);
+      break;
+    case 'd':
+      found = std::isdigit(c);
+      break;
+    case 'g':
+      found = std::isgraph(c);
+      break;
+    case 'l':
+      found = std::islower(c);
+      break;
+    case 'p':
+      found = std::ispunct(c);
+      break;
+    case 's':
+      found = std::isspace(c);
+      break;
+    case 'u':
+      found = std::isupper(c);
+      break;
+    case 'w':
+      found = std::isalnum(c);
+      break;
+    case 'x':
+      found = std::isxdigit(c);
+      break;
+    default:
+      return name == static_cast<char>(c);
   }
   return found != (std::isupper(static_cast<unsigned char>(name)) != 0);
 }
@@ -132,10 +153,14 @@ class Matcher {
     if (s >= subject_.size()) return false;
     const auto c = static_cast<unsigned char>(subject_[s]);
     switch (pattern_[p]) {
-      case '.': return true;
-      case '%': return in_class(c, pattern_[p + 1]);
-      case '[': return in_set(c, pattern_.substr(p + 1, end - p - 2));
-      default: return static_cast<unsigned char>(pattern_[p]) == c;
+      case '.':
+        return true;
+      case '%':
+        return in_class(c, pattern_[p + 1]);
+      case '[':
+        return in_set(c, pattern_.substr(p + 1, end - p - 2));
+      default:
+        return static_cast<unsigned char>(pattern_[p]) == c;
     }
   }
 
@@ -148,18 +173,25 @@ class Matcher {
       if (c == '(') return open_capture(s, p, next == ')', depth);
       if (c == ')') return close_capture(s, p, depth);
       if (c == '$' && p + 1 == pattern_.size()) return s == subject_.size() ? s : kNone;
-      if (c == '%' && (next == 'b' || next == 'f' || std::isdigit(static_cast<unsigned char>(next)))) {
-        if (next == 'b') s = balanced(s, p);
-        else if (next == 'f') s = frontier(s, p);
-        else s = back_reference(s, p);
+      if (c == '%' &&
+          (next == 'b' || next == 'f' || std::isdigit(static_cast<unsigned char>(next)))) {
+        if (next == 'b')
+          s = balanced(s, p);
+        else if (next == 'f')
+          s = frontier(s, p);
+        else
+          s = back_reference(s, p);
         if (s == kNone) return kNone;
         continue;
       }
       const std::size_t end = item_end(p);
       switch (end < pattern_.size() ? pattern_[end] : '\0') {
-        case '*': return longest(s, p, end, 0, depth);
-        case '+': return longest(s, p, end, 1, depth);
-        case '-': return shortest(s, p, end, depth);
+        case '*':
+          return longest(s, p, end, 0, depth);
+        case '+':
+          return longest(s, p, end, 1, depth);
+        case '-':
+          return shortest(s, p, end, depth);
         case '?':
           if (fits(s, p, end)) {
             const std::size_t found = match(s + 1, end + 1, depth + 1);
@@ -176,8 +208,7 @@ class Matcher {
     return s;
   }
 
-  std::size_t longest(std::size_t s, std::size_t p, std::size_t end, std::size_t least,
-                      int depth) {
+  std::size_t longest(std::size_t s, std::size_t p, std::size_t end, std::size_t least, int depth) {
     std::size_t n = 0;
     while (fits(s + n, p, end)) ++n;
     for (; n + 1 > least; --n) {
@@ -218,7 +249,8 @@ class Matcher {
 
   // %bxy; moves `p` behind it.
   std::size_t balanced(std::size_t s, std::size_t& p) {
-    if (p + 3 >= pattern_.size()) luaL_error(lua_, "malformed pattern (missing arguments to '%%b')");
+    if (p + 3 >= pattern_.size())
+      luaL_error(lua_, "malformed pattern (missing arguments to '%%b')");
     const char open = pattern_[p + 2], close = pattern_[p + 3];
     p += 4;
     if (s >= subject_.size() || subject_[s] != open) return kNone;
@@ -311,8 +343,12 @@ int find_or_match(lua_State* lua, bool find) {
   return lua_pushnil(lua), 1;
 }
 
-int find(lua_State* lua) { return find_or_match(lua, true); }
-int match(lua_State* lua) { return find_or_match(lua, false); }
+int find(lua_State* lua) {
+  return find_or_match(lua, true);
+}
+int match(lua_State* lua) {
+  return find_or_match(lua, false);
+}
 
 // Upvalues: subject, pattern, where to go on, where the last match ended (-1: none yet).
 int next_match(lua_State* lua) {
@@ -356,8 +392,10 @@ void add_replacement(lua_State* lua, luaL_Buffer& out, const Matcher& matcher,
         continue;
       }
       const char c = ++i < text.size() ? text[i] : '\0';
-      if (c == '%') luaL_addchar(&out, '%');
-      else if (c == '0') luaL_addlstring(&out, subject.data() + start, end - start);
+      if (c == '%')
+        luaL_addchar(&out, '%');
+      else if (c == '0')
+        luaL_addlstring(&out, subject.data() + start, end - start);
       else if (c >= '1' && c <= '9') {
         matcher.push_capture(c - '1', start, end);
         luaL_tolstring(lua, -1, nullptr);
@@ -391,10 +429,10 @@ int gsub(lua_State* lua) {
   const std::string_view subject = string_argument(lua, 1);
   std::string_view pattern = string_argument(lua, 2);
   const int type = lua_type(lua, 3);
-  luaL_argexpected(lua,
-                   type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION ||
-                       type == LUA_TTABLE,
-                   3, "string/function/table");
+  luaL_argexpected(
+      lua,
+      type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE, 3,
+      "string/function/table");
   const lua_Integer most = luaL_optinteger(lua, 4, static_cast<lua_Integer>(subject.size()) + 1);
   const bool anchored = pattern.starts_with('^');
   if (anchored) pattern.remove_prefix(1);

@@ -52,8 +52,10 @@ void LuaMeter::start(std::stop_token stop) {
 void LuaMeter::spend(std::int64_t steps) {
   if (stopped()) return;
   steps_left_ -= steps;
-  if (steps_left_ < 0) reason_ = "stopped: too many steps";
-  else if (stop_.stop_requested()) reason_ = "interrupted";
+  if (steps_left_ < 0)
+    reason_ = "stopped: too many steps";
+  else if (stop_.stop_requested())
+    reason_ = "interrupted";
   else if (Clock::now() > deadline_) {
     reason_ = "stopped after " + std::to_string(limits_.time.count()) + " ms";
   }
@@ -121,8 +123,8 @@ int call_bounded(lua_State* lua) {
       return luaL_error(lua, "range too large");
     }
   }
-  spend_steps(lua, static_cast<std::int64_t>(
-                       lua_istable(lua, 1) ? lua_rawlen(lua, 1) / 16 + 1 : 1));
+  spend_steps(lua,
+              static_cast<std::int64_t>(lua_istable(lua, 1) ? lua_rawlen(lua, 1) / 16 + 1 : 1));
   const int arguments = lua_gettop(lua);
   lua_pushvalue(lua, lua_upvalueindex(1));
   lua_insert(lua, 1);
@@ -150,8 +152,8 @@ int print(lua_State* lua) {
   }
   line += '\n';
   if (state.printed.size() + line.size() > state.limits.printed_bytes) {
-    throw std::runtime_error("more was printed than " +
-                             std::to_string(state.limits.printed_bytes) + " bytes");
+    throw std::runtime_error("more was printed than " + std::to_string(state.limits.printed_bytes) +
+                             " bytes");
   }
   state.printed += line;
   return 0;
@@ -175,16 +177,18 @@ int call_host(lua_State* lua) {
     throw;
   }
   meter_of(lua).go_on();
-  if (value.is_null()) lua_pushnil(lua);
-  else push_json(lua, value);
+  if (value.is_null())
+    lua_pushnil(lua);
+  else
+    push_json(lua, value);
   return 1;
 }
 
 int set_up(lua_State* lua) {
-  const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},       {LUA_TABLIBNAME, luaopen_table},
-                                {LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math},
-                                {LUA_UTF8LIBNAME, luaopen_utf8},
-                                {LUA_COLIBNAME, luaopen_coroutine}};
+  const luaL_Reg libraries[] = {
+      {LUA_GNAME, luaopen_base},        {LUA_TABLIBNAME, luaopen_table},
+      {LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math},
+      {LUA_UTF8LIBNAME, luaopen_utf8},  {LUA_COLIBNAME, luaopen_coroutine}};
   for (const luaL_Reg& library : libraries) {
     luaL_requiref(lua, library.name, library.func, 1);
     lua_pop(lua, 1);
@@ -272,8 +276,10 @@ LuaResult LuaVm::State::finish(int status, int base) {
     lua_insert(lua, base + 2);
     status = lua_pcall(lua, lua_gettop(lua) - base - 1, 0, 0);
   }
-  if (meter.stopped()) result.error = meter.reason();
-  else if (status != LUA_OK && result.error.empty()) result.error = error_text(lua);
+  if (meter.stopped())
+    result.error = meter.reason();
+  else if (status != LUA_OK && result.error.empty())
+    result.error = error_text(lua);
   if (result.values.empty()) result.values = "[]";
   result.printed = std::move(printed);
   printed.clear();
@@ -303,8 +309,7 @@ void LuaVm::add_function(const std::string& name, HostFunction function) {
   }
 }
 
-LuaResult LuaVm::run(std::string_view source, const std::string& chunk_name,
-                     std::stop_token stop) {
+LuaResult LuaVm::run(std::string_view source, const std::string& chunk_name, std::stop_token stop) {
   lua_State* lua = state_->lua;
   const int base = lua_gettop(lua);
   state_->start(std::move(stop));

@@ -20,7 +20,7 @@ namespace corvid::sandbox {
 
 struct LuaLimits {
   std::size_t memory_bytes = std::size_t{64} << 20;
-  std::int64_t steps = 2'000'000'000;    // VM instructions and steps of pattern matching, per call
+  std::int64_t steps = 2'000'000'000;  // VM instructions and steps of pattern matching, per call
   std::chrono::milliseconds time{10'000};  // per call, host functions not counted
   std::size_t printed_bytes = std::size_t{1} << 20;
 };

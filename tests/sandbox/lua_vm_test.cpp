@@ -22,7 +22,8 @@ std::string values(std::string_view source) {
 }
 
 TEST(LuaVm, AScriptComputesAndPrints) {
-  const LuaResult result = run("print('a', 1, 2.5, nil) return 1 + 1, 'x', {1, 2}, {b = 1, a = {}}");
+  const LuaResult result =
+      run("print('a', 1, 2.5, nil) return 1 + 1, 'x', {1, 2}, {b = 1, a = {}}");
   EXPECT_EQ(result.error, "");
   EXPECT_EQ(result.printed, "a\t1\t2.5\tnil\n");
   EXPECT_EQ(result.values, R"([2,"x",[1,2],{"a":{},"b":1}])");
@@ -54,14 +55,12 @@ TEST(LuaVm, BytecodeIsNotLoaded) {
 
 TEST(LuaVm, ErrorsAndCoroutinesWorkAsInLua) {
   EXPECT_EQ(values("return pcall(error, 'x')"), R"([false,"x"])");
-  EXPECT_EQ(values("return xpcall(function() error('x', 0) end, string.upper)"),
-            R"([false,"X"])");
+  EXPECT_EQ(values("return xpcall(function() error('x', 0) end, string.upper)"), R"([false,"X"])");
   EXPECT_EQ(values("return select('#', xpcall(function(...) return ... end, print, 1, 2))"), "[3]");
   EXPECT_EQ(values("local f = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b "
                    "end) return f(1), f(5)"),
             "[2,5]");
-  EXPECT_EQ(values("return pcall(coroutine.wrap(function() error('x', 0) end))"),
-            R"([false,"x"])");
+  EXPECT_EQ(values("return pcall(coroutine.wrap(function() error('x', 0) end))"), R"([false,"x"])");
   EXPECT_EQ(values("local co = coroutine.create(function() return pcall(coroutine.yield, 3) end) "
                    "local a, b = coroutine.resume(co) local c, d, e = coroutine.resume(co, 4) "
                    "return a, b, c, d, e"),
@@ -86,7 +85,7 @@ TEST(LuaVm, PatternsWorkAsInLua) {
       {"('hello'):match('^h(.-)o$')", R"(["ell"])"},
       {"('  trim  '):match('^%s*(.-)%s*$')", R"(["trim"])"},
       {"('key = value'):match('^(%w+)%s*=%s*(%w+)$')", R"(["key","value"])"},
-      {"('f(a(b)c)d'):match('%b()')", R"(["(a(b)c)"])"},
+      {"('f(a(b)c)d'):match('%b()')", "[\"(a(b)c)\"]"},
       {"('THE (quick) fox'):find('%((%a+)%)')", R"([5,11,"quick"])"},
       {"('THE (quick) fox'):gsub('%f[%a]%a+', string.lower)", R"(["the (quick) fox",3])"},
       {"('abc'):match('()b()')", "[2,3]"},
@@ -179,21 +178,21 @@ TEST(LuaVm, ReturnedFunctionsCanBeCalledLater) {
 
 constexpr LuaLimits kTight{.memory_bytes = 16 << 20,
                            .steps = std::int64_t{1} << 40,
-                           .time = std::chrono::milliseconds(300)};
+                           .time = std::chrono::milliseconds(150)};
 
 void expect_stopped(std::string_view source) {
   const auto start = std::chrono::steady_clock::now();
   LuaVm vm(kTight);
   const LuaResult result = vm.run(source, "script");
   const auto elapsed = std::chrono::steady_clock::now() - start;
-  EXPECT_THAT(result.error, HasSubstr("stopped after 300 ms")) << source;
+  EXPECT_THAT(result.error, HasSubstr("stopped after 150 ms")) << source;
   EXPECT_LT(elapsed, std::chrono::seconds(20)) << source;
   EXPECT_EQ(vm.run("return 1", "after").values, "[1]") << source;  // the machine still works
 }
 
 TEST(HostileLua, EndlessLoopsAreStoppedWhereverTheyHide) {
   const std::string loop = "while true do end ";
-  for (const std::string& source : {
+  for (const std::string& source : std::vector<std::string>{
            loop,
            "repeat until false",
            "for i = 1, math.huge do end",
@@ -208,9 +207,11 @@ TEST(HostileLua, EndlessLoopsAreStoppedWhereverTheyHide) {
            "local function f() local co = coroutine.create(f) while true do coroutine.resume(co) "
            "co = coroutine.create(f) end end f()",
            "local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = "
-           "function() " + loop + "end}) " + loop + "end) coroutine.resume(co) coroutine.close(co)",
+           "function() " +
+               loop + "end}) " + loop + "end) coroutine.resume(co) coroutine.close(co)",
            "local f = coroutine.wrap(function() local x <close> = setmetatable({}, {__close = "
-           "function() " + loop + "end}) " + loop + "end) f()",
+           "function() " +
+               loop + "end}) " + loop + "end) f()",
            "local x <close> = setmetatable({}, {__close = function() " + loop + "end}) " + loop,
            "return setmetatable({}, {__index = function() " + loop + "end}).x",
            "return #setmetatable({}, {__len = function() " + loop + "end})",
@@ -267,7 +268,7 @@ TEST(HostileLua, MemoryBombsGetAnError) {
            "local function f() return f() + 1 end f()",
            "local function f(...) return f(1, ...) end f()",
            "local t = {} for i = 1, 1e6 do t = setmetatable({}, {__index = t}) end return t.x",
-           "return load('return ' .. ('('):rep(1e5) .. '1' .. (')'):rep(1e5))",
+           "return assert(load('return ' .. ('('):rep(1e5) .. '1' .. (')'):rep(1e5)))",
            "return json.decode('[' .. ('{},'):rep(1e6) .. '1]')",
            "while true do print(('x'):rep(1000)) end",
        }) {
