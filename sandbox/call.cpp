@@ -20,7 +20,8 @@ constexpr int kPipeBytes = 1 << 20;
 constexpr std::size_t kDrainBytes = 1 << 20;      // at most so much before others get their turn
 constexpr std::size_t kLastDrainBytes = 4 << 20;  // more than a pipe holds
 
-Descriptor input_file(const std::string& bytes) {
+Descriptor input_file(const std::string& bytes, int open_already) {
+  if (open_already >= 0) return Descriptor(::fcntl(open_already, F_DUPFD_CLOEXEC, 3));
   if (bytes.empty()) {
     Descriptor nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!nothing) throw SandboxError("cannot open /dev/null");
@@ -50,7 +51,7 @@ Call::Call(asio::any_io_executor executor, ProcessSpec spec)
 void Call::start(int control, const wire::Fields& order) {
   DescriptorPair output = make_pipe();
   DescriptorPair status = make_socket_pair();
-  const Descriptor input = input_file(spec_.input);
+  const Descriptor input = input_file(spec_.input, spec_.input_fd);
   ::fcntl(output.first.get(), F_SETPIPE_SZ, kPipeBytes);  // fewer wake-ups; may be refused
   started_ = std::chrono::steady_clock::now();
   if (!wire::send(control, wire::Kind::run, order,
@@ -130,9 +131,7 @@ bool Call::drain(std::size_t max_bytes) {
 
 void Call::hear(wire::Packet packet) {
   if (packet.kind == wire::Kind::failed) {
-    const auto error = static_cast<int>(packet.fields.take_number());
-    failure_ = packet.fields.take_text() + " `" + spec_.argv.front() + "`: ";
-    failure_ += std::strerror(error);
+    failure_ = packet.fields.take_text();
   } else if (packet.kind == wire::Kind::exited) {
     const auto status = static_cast<int>(packet.fields.take_number());
     if (WIFEXITED(status)) result_.exit_code = WEXITSTATUS(status);

@@ -7,7 +7,10 @@
 
 namespace corvid::sandbox {
 
-// `home` is HOME inside.
+// `home` is HOME inside; empty: as outside.
 std::map<std::string, std::string> command_environment(const std::string& home);
+
+// A .gitconfig for a private home: who commits (as the user's own says), and nothing else of it.
+std::string private_git_config();
 
 }  // namespace corvid::sandbox

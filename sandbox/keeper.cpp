@@ -14,23 +14,22 @@
 #include <cstring>
 #include <optional>
 
+#include "sandbox/error.h"
 #include "sandbox/tree.h"
 #include "sandbox/wire.h"
 
 namespace corvid::sandbox {
 namespace {
 
-// What stopped the command from running, written to a pipe that a successful exec closes.
-struct Failure {
-  int error;
-  char step[60];
-};
-
-[[noreturn]] void fail(int pipe, const char* step) {
-  Failure failure{errno, {}};
-  std::strncpy(failure.step, step, sizeof failure.step - 1);
-  [[maybe_unused]] ssize_t n = ::write(pipe, &failure, sizeof failure);
+// What stopped the command from running goes through a pipe that a successful exec closes.
+[[noreturn]] void fail(int pipe, const std::string& why) {
+  [[maybe_unused]] ssize_t n = ::write(pipe, why.data(), why.size());
   ::_exit(127);
+}
+
+[[noreturn]] void fail_with_error(int pipe, const std::string& what) {
+  const int error = errno;
+  fail(pipe, what + ": " + std::strerror(error));
 }
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
@@ -45,42 +44,57 @@ void raise_oom_score() {
   [[maybe_unused]] ssize_t n = file ? ::write(file.get(), "1000", 4) : 0;
 }
 
-[[noreturn]] void become_command(Order& order, int failure_pipe) {
+[[noreturn]] void become_command(Order& order, const Confinement& confinement, int failure) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (::setsid() < 0) fail(failure_pipe, "sandbox: setsid");
+  ::prctl(PR_SET_DUMPABLE, 1);  // its own /proc is its own
+  if (::setsid() < 0) fail_with_error(failure, "sandbox: cannot start a session");
   if (::dup2(order.input.get(), 0) < 0 || ::dup2(order.output.get(), 1) < 0 ||
       ::dup2(order.output.get(), 2) < 0) {
-    fail(failure_pipe, "sandbox: dup2");
+    fail_with_error(failure, "sandbox: cannot pass input and output");
   }
-  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail(failure_pipe, "sandbox: close_range");
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
+    fail_with_error(failure, "sandbox: cannot close descriptors");
+  }
   raise_oom_score();
-  if (::chdir(order.cwd.c_str()) != 0) fail(failure_pipe, "command: enter the folder");
+  if (::chdir(order.cwd.c_str()) != 0) {
+    fail_with_error(failure, "command: cannot enter the folder " + order.cwd);
+  }
+  try {
+    confinement.enter_command();
+  } catch (const SandboxError& error) {
+    fail(failure, std::string("sandbox: ") + error.what());
+  }
+  if (order.argv.empty()) ::_exit(0);  // a trial
 
   std::vector<char*> environment = pointers(order.environment);
   std::vector<char*> argv = pointers(order.argv);
   environ = environment.data();  // execvp looks the command up in this PATH
   ::execvp(argv[0], argv.data());
-  fail(failure_pipe, "command: start");
+  fail_with_error(failure, "command: cannot start `" + order.argv[0] + "`");
 }
 
 class Keeper {
  public:
-  explicit Keeper(Order order) : order_(std::move(order)) {}
+  Keeper(Order order, const Confinement& confinement)
+      : order_(std::move(order)), confinement_(confinement) {}
 
   // False: the command did not run, and the program has been told why.
   bool start();
   // Until the command has ended, by itself or by force.
   void watch();
-  void kill_all() { kill_descendants(::getpid()); }
+  void kill_all();
   void report() { wire::send(order_.status.get(), wire::Kind::exited, wire::Fields().put(ended_)); }
 
  private:
+  bool refuse(const std::string& why);
+  void signal_all(int signal);
   void reap();
   void obey();
 
   Order order_;
+  const Confinement& confinement_;
   Descriptor signals_;
   pid_t command_ = -1;
   int ended_ = SIGKILL;  // wait status; this one when it had to be ended
@@ -95,32 +109,50 @@ bool Keeper::start() {
   ::sigprocmask(SIG_BLOCK, &watched, nullptr);
   signals_.reset(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  ::prctl(PR_SET_PDEATHSIG, ::getpid() == 1 ? SIGKILL : SIGTERM);
 
+  try {
+    confinement_.enter_keeper();
+  } catch (const SandboxError& error) {
+    return refuse(std::string("sandbox: ") + error.what());
+  }
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+  if (::pipe2(ends, O_CLOEXEC) != 0) return refuse("sandbox: out of descriptors");
   Descriptor failed(ends[0]);
   Descriptor failing(ends[1]);
   command_ = ::fork();
-  if (command_ == 0) become_command(order_, failing.get());
+  if (command_ == 0) become_command(order_, confinement_, failing.get());
+  if (command_ < 0) return refuse(std::string("sandbox: cannot fork: ") + std::strerror(errno));
+  ::prctl(PR_SET_DUMPABLE, 0);  // what it keeps may not look into it
   failing.reset();
   order_.output.reset();
   order_.input.reset();
 
-  Failure failure{};
+  std::array<char, 1024> why;
   ssize_t n;
-  if (command_ < 0) {
-    failure = {errno, "sandbox: fork"};
-    n = sizeof failure;
-  } else {
-    do n = ::read(failed.get(), &failure, sizeof failure);
-    while (n < 0 && errno == EINTR);
-  }
-  if (n != sizeof failure) return true;
-  wire::Fields fields;
-  fields.put(failure.error).put(std::string_view(failure.step));
-  wire::send(order_.status.get(), wire::Kind::failed, fields);
+  do n = ::read(failed.get(), why.data(), why.size());
+  while (n < 0 && errno == EINTR);
+  return n <= 0 || refuse(std::string(why.data(), static_cast<std::size_t>(n)));
+}
+
+bool Keeper::refuse(const std::string& why) {
+  wire::send(order_.status.get(), wire::Kind::failed, wire::Fields().put(why));
   return false;
+}
+
+// As PID 1 of a namespace it reaches everything in it at once.
+void Keeper::signal_all(int signal) {
+  if (::getpid() == 1) {
+    ::kill(-1, signal);
+  } else {
+    signal_descendants(::getpid(), signal);
+  }
+}
+
+void Keeper::kill_all() {
+  if (::getpid() != 1) return kill_descendants(::getpid());
+  ::kill(-1, SIGKILL);
+  while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) continue;
 }
 
 void Keeper::reap() {
@@ -136,8 +168,8 @@ void Keeper::obey() {
   std::optional<wire::Packet> packet = wire::receive(order_.status.get(), false);
   if (!packet && errno == EAGAIN) return;
   if (packet && packet->kind == wire::Kind::terminate) {
-    signal_descendants(::getpid(), SIGTERM);
-    signal_descendants(::getpid(), SIGCONT);
+    signal_all(SIGTERM);
+    signal_all(SIGCONT);
   } else {
     kill_all();  // told so, or the program is gone
     over_ = true;
@@ -160,8 +192,8 @@ void Keeper::watch() {
 
 }  // namespace
 
-void keep(Order order) {
-  Keeper keeper(std::move(order));
+void keep(Order order, const Confinement& confinement) {
+  Keeper keeper(std::move(order), confinement);
   if (keeper.start()) {
     keeper.watch();
     keeper.kill_all();

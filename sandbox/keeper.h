@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sandbox/confinement.h"
 #include "sandbox/descriptor.h"
 
 namespace corvid::sandbox {
@@ -19,6 +20,6 @@ struct Order {
   Descriptor input;
 };
 
-[[noreturn]] void keep(Order order);
+[[noreturn]] void keep(Order order, const Confinement& confinement);
 
 }  // namespace corvid::sandbox

@@ -26,7 +26,8 @@ struct ProcessSpec {
   std::vector<std::string> argv;  // argv[0] is looked up in PATH
   std::filesystem::path cwd;      // inside the policy's reach; empty: the workspace
   std::map<std::string, std::string> extra_environment;
-  std::string input;  // stdin; empty: /dev/null
+  std::string input;    // stdin; empty: /dev/null
+  int input_fd = -1;    // an open file or pipe as stdin instead; stays the caller's
   std::chrono::milliseconds deadline{120'000};
   std::size_t head_bytes = 64 * 1024;               // kept from the start of the output
   std::size_t tail_bytes = 64 * 1024;               // kept from its end
@@ -42,6 +43,7 @@ struct ProcessResult {
   std::string output;              // stdout and stderr as they came, raw bytes; head part
   std::string tail;                // what was kept after the cut; empty when nothing was cut
   std::uint64_t output_bytes = 0;  // in total
+  std::vector<std::string> notices;  // sentences: what the sandbox did about it, and why
   std::chrono::milliseconds elapsed{0};
 };
 

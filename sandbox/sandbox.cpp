@@ -1,6 +1,7 @@
 #include "sandbox/sandbox.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -17,10 +18,13 @@
 #include "sandbox/call.h"
 #include "sandbox/environment.h"
 #include "sandbox/error.h"
+#include "sandbox/setup.h"
 #include "sandbox/wire.h"
 
 namespace corvid::sandbox {
 namespace {
+
+constexpr int kSetupMilliseconds = 10'000;
 
 std::vector<std::string> assignments(const std::map<std::string, std::string>& environment) {
   std::vector<std::string> texts;
@@ -82,35 +86,85 @@ StubProcess::~StubProcess() {
 
 class StubSandbox : public Sandbox {
  public:
-  explicit StubSandbox(Policy policy) : policy_(std::move(policy)) {}
+  explicit StubSandbox(Policy policy);
 
-  const Policy& policy() const override { return policy_; }
-  const std::vector<Rung>& rungs() const override { return rungs_; }
+  const Policy& policy() const override { return setup_.policy; }
+  const std::vector<Rung>& rungs() const override;
   asio::awaitable<ProcessResult> run(ProcessSpec spec) override;
 
  private:
+  // The stub climbs while the program goes on; this is where its answer is waited for.
+  void wait_until_ready() const;
+  void start_stub() const;
   wire::Fields order(const ProcessSpec& spec) const;
 
-  Policy policy_;
-  std::vector<Rung> rungs_;
-  StubProcess stub_;
+  mutable Setup setup_;
+  mutable std::unique_ptr<StubProcess> stub_;
+  mutable bool ready_ = false;
+  mutable std::vector<Rung> rungs_;
+  mutable std::string home_, tmp_;
 };
 
+StubSandbox::StubSandbox(Policy policy) {
+  setup_.policy = std::move(policy);
+  if (setup_.policy.mode == Policy::Mode::on) setup_.git_config = private_git_config();
+  start_stub();
+}
+
+void StubSandbox::start_stub() const {
+  stub_ = std::make_unique<StubProcess>();
+  ready_ = false;
+  wire::send(stub_->control(), wire::Kind::setup, encode(setup_));
+}
+
+void StubSandbox::wait_until_ready() const {
+  while (!ready_) {
+    pollfd answer{stub_->control(), POLLIN, 0};
+    int n;
+    do n = ::poll(&answer, 1, kSetupMilliseconds);
+    while (n < 0 && errno == EINTR);
+    std::optional<wire::Packet> packet;
+    if (n > 0) packet = wire::receive(stub_->control());
+    if (!packet) throw SandboxError("sandbox: it does not start; see `corvid doctor`");
+    if (packet->kind == wire::Kind::broken) {
+      const std::string rung = packet->fields.take_text();
+      setup_.skip.push_back(rung + ": " + packet->fields.take_text());
+      start_stub();
+      continue;
+    }
+    const std::vector<std::string> names = packet->fields.take_texts();
+    const std::vector<std::string> whys = packet->fields.take_texts();
+    rungs_.clear();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      rungs_.push_back({names[i], whys[i].empty(), whys[i]});
+    }
+    home_ = packet->fields.take_text();
+    tmp_ = packet->fields.take_text();
+    ready_ = true;
+  }
+}
+
+const std::vector<Rung>& StubSandbox::rungs() const {
+  wait_until_ready();
+  return rungs_;
+}
+
 wire::Fields StubSandbox::order(const ProcessSpec& spec) const {
-  const char* home = std::getenv("HOME");
-  auto environment = command_environment(home ? home : "/");
+  auto environment = command_environment(home_);
+  if (!tmp_.empty()) environment["TMPDIR"] = tmp_;
   for (const auto& [name, value] : spec.extra_environment) environment[name] = value;
   wire::Fields fields;
   fields.put(spec.argv).put(assignments(environment));
-  return fields.put((spec.cwd.empty() ? policy_.workspace : spec.cwd).string());
+  return fields.put((spec.cwd.empty() ? policy().workspace : spec.cwd).string());
 }
 
 asio::awaitable<ProcessResult> StubSandbox::run(ProcessSpec spec) {
   if (spec.argv.empty()) throw SandboxError("command: there is none");
+  wait_until_ready();
   const wire::Fields fields = order(spec);
   auto executor = co_await asio::this_coro::executor;
   auto call = std::make_shared<Call>(executor, std::move(spec));
-  call->start(stub_.control(), fields);
+  call->start(stub_->control(), fields);
 
   // From here on a cancellation is an outcome: everything is ended first, then it shows.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
@@ -126,6 +180,19 @@ asio::awaitable<ProcessResult> StubSandbox::run(ProcessSpec spec) {
 }
 
 }  // namespace
+
+std::string shortfall(const Sandbox& sandbox) {
+  if (sandbox.policy().mode == Policy::Mode::off) {
+    return "The sandbox is OFF: commands run with all your rights, and can read and change "
+           "everything you can.";
+  }
+  std::string missing;
+  for (const Rung& rung : sandbox.rungs()) {
+    if (!rung.holds) missing += (missing.empty() ? "" : ", ") + rung.name;
+  }
+  if (missing.empty()) return missing;
+  return "The sandbox is weaker than it should be; missing: " + missing + ". See `corvid doctor`.";
+}
 
 std::unique_ptr<Sandbox> make_sandbox(Policy policy) {
   return std::make_unique<StubSandbox>(std::move(policy));

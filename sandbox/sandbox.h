@@ -35,6 +35,9 @@ class Sandbox {
 // guarantees of process.h.
 std::unique_ptr<Sandbox> make_sandbox(Policy policy);
 
+// One line for people that says what is missing; empty when everything holds.
+std::string shortfall(const Sandbox& sandbox);
+
 // Entry of the hidden helper subcommand: this program starts itself as the single-threaded stub
 // that builds the namespaces. Returns its exit code. main() calls it when argv[1] is kStubCommand.
 inline constexpr const char* kStubCommand = "__sandbox-stub";

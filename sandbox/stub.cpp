@@ -8,9 +8,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <map>
+#include <optional>
 #include <vector>
 
+#include "sandbox/broken_rung.h"
+#include "sandbox/confinement.h"
 #include "sandbox/error.h"
 #include "sandbox/keeper.h"
 #include "sandbox/sandbox.h"
@@ -28,6 +32,7 @@ class Stub {
   void serve();
 
  private:
+  bool set_up(wire::Packet packet);
   void start(wire::Packet packet);
   void reap();
   void kill_abandoned(const std::vector<pollfd>& events);
@@ -36,6 +41,7 @@ class Stub {
 
   Descriptor control_{kControl};
   Descriptor signals_;
+  std::optional<Confinement> confinement_;
   std::map<pid_t, Descriptor> running_;  // keeper to its status socket
 };
 
@@ -55,6 +61,26 @@ std::vector<pid_t> Stub::keepers() const {
   return found;
 }
 
+// False: a rung broke half-way, so this process is of no use.
+bool Stub::set_up(wire::Packet packet) {
+  try {
+    confinement_.emplace(decode_setup(packet.fields));
+  } catch (const BrokenRung& broken) {
+    wire::Fields fields;
+    fields.put(broken.rung()).put(std::string_view(broken.what()));
+    wire::send(control_.get(), wire::Kind::broken, fields);
+    return false;
+  }
+  std::vector<std::string> names, whys;
+  for (const Rung& rung : confinement_->rungs()) {
+    names.push_back(rung.name);
+    whys.push_back(rung.holds ? "" : rung.why);
+  }
+  wire::Fields fields;
+  fields.put(names).put(whys).put(confinement_->home()).put(confinement_->tmp());
+  return wire::send(control_.get(), wire::Kind::ready, fields);
+}
+
 void Stub::start(wire::Packet packet) {
   if (packet.descriptors.size() != 3) throw SandboxError("a run packet lacks descriptors");
   Order order;
@@ -65,18 +91,17 @@ void Stub::start(wire::Packet packet) {
   order.output = std::move(packet.descriptors[1]);
   order.input = std::move(packet.descriptors[2]);
 
-  const pid_t keeper = ::fork();
+  const pid_t keeper = confinement_->fork_keeper();
   if (keeper == 0) {
     control_.reset();
     signals_.reset();
     running_.clear();
-    keep(std::move(order));
+    keep(std::move(order), *confinement_);
   }
   if (keeper < 0) {
-    wire::Fields fields;
-    fields.put(errno).put(std::string_view("sandbox: fork"));
-    wire::send(order.status.get(), wire::Kind::failed, fields);
-    return;
+    const std::string why = std::string("sandbox: cannot fork: ") + std::strerror(errno);
+    wire::send(order.status.get(), wire::Kind::failed, wire::Fields().put(why));
+    return;  // the program sees the socket close
   }
   running_.emplace(keeper, std::move(order.status));
 }
@@ -124,6 +149,7 @@ void Stub::serve() {
     if (!events[0].revents) continue;
     std::optional<wire::Packet> packet = wire::receive(control_.get());
     if (!packet) return kill_all();  // the program is gone
+    if (packet->kind == wire::Kind::setup && !set_up(std::move(*packet))) return;
     if (packet->kind == wire::Kind::run) start(std::move(*packet));
   }
 }

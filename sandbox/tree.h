@@ -11,6 +11,9 @@ namespace corvid::sandbox {
 // All living descendants of `root`, not through the processes in `except`.
 std::vector<pid_t> descendants(pid_t root, const std::vector<pid_t>& except = {});
 
+// Threads of this user on the machine, as RLIMIT_NPROC counts them.
+int count_processes();
+
 // Sends `signal` to every descendant.
 void signal_descendants(pid_t root, int signal, const std::vector<pid_t>& except = {});
 

@@ -37,18 +37,17 @@ class Fields {
 
 enum class Kind : char {
   // program to stub
-  setup = 'P',  // the policy; answered by rungs, then ready or broken
+  setup = 'P',  // see setup.h; answered by ready or broken
   run = 'R',    // a command; descriptors: status socket, output, input
   // program to the keeper of one command, on its status socket
   terminate = 'T',  // SIGTERM to everything
   kill = 'K',       // SIGKILL to everything
   // stub to program
-  rung = 'r',    // name, holds, why
-  ready = 'y',   // takes commands from here on
+  ready = 'y',   // names, why each does not hold (empty: it does), HOME, TMPDIR
   broken = 'b',  // name, why: a rung broke half-way; start again without it
   // on the status socket of a command
   failed = 'f',   // what could not be done; the command has not run
-  exited = 'e',   // wait status of the command, and a reason when the sandbox ended it
+  exited = 'e',   // wait status of the command
   finished = 'd'  // everything it started is gone
 };
 

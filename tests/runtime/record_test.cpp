@@ -28,9 +28,7 @@ Reply calling(std::vector<model::ToolCall> calls) {
 }
 
 std::vector<Entry> replayed(std::vector<memory::Step> steps, std::string fingerprint = "f") {
-  memory::SessionHeader now = session().header;
-  now.model_fingerprint = std::move(fingerprint);
-  return replay(session(), steps, now);
+  return replay(session(), steps, fingerprint, "deepseek-v3.2/1");
 }
 
 TEST(Record, ReplayGivesTheHistoryThatWasJournaled) {
@@ -85,8 +83,9 @@ TEST(Record, AReplyThatWasCutOffLeavesNoCallOpen) {
 
 TEST(Record, TokensOfAnotherModelAreLeftOut) {
   const Reply reply = calling({});
-  memory::SessionHeader other = session().header;
+  memory::SessionHeader other;
   other.model_fingerprint = "g";
+  other.chat_format = "deepseek-v3.2/1";
   const std::vector<memory::Step> steps = {prompt_step("1"), turn_step(reply), model_step(other),
                                            prompt_step("2"), turn_step(reply)};
   const auto tokens = [&](const std::string& fingerprint, int entry) {

@@ -125,8 +125,7 @@ class SessionTest : public testing::Test {
   }
 
   std::vector<Entry> journaled() {
-    const memory::SessionInfo info = *journal->find(past.id);
-    return replay(info, journal->steps(past.id), info.header);
+    return replay(*journal->find(past.id), journal->steps(past.id), "", "");
   }
 
   // Every call has its one result, in the order of the calls, in the dialogue and in the journal.

@@ -1,0 +1,22 @@
+// What a sandboxed process sees of the file system: everything read-only, secrets hidden, the
+// workspace and a private tmp writable, /dev, /run and /proc small and new. Built once by the stub
+// in its own mount namespace; what changes while it runs is laid on top for every command.
+#pragma once
+
+#include <string>
+
+#include "sandbox/setup.h"
+
+namespace corvid::sandbox {
+
+inline constexpr const char* kPrivateHome = "/tmp/home";
+
+// Builds the view and makes it the root of this process. SandboxError when something of it does not
+// hold; then this process is of no use any more.
+void build_view(const Setup& setup);
+
+// In a copy of the mount namespace and, when `new_proc`, as PID 1 of a new PID namespace: a /proc
+// of its own, and everything protected read-only.
+void finish_view(const Policy& policy, bool new_proc);
+
+}  // namespace corvid::sandbox
