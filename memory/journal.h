@@ -45,7 +45,7 @@ struct SessionInfo {
 //   result   call_id, name, text, is_error
 //   settled  dropped_tokens, prefilled
 //   notice   text
-//   model    model, model_fingerprint, chat_format: the session goes on with another model
+//   model    model, model_fingerprint, chat_format, system, tools: another model takes over
 struct Step {
   enum class Kind { prompt = 1, turn = 2, result = 3, settled = 4, notice = 5, model = 6 };
   std::int64_t seq = 0;  // within the session, from 1, without gaps

@@ -1,5 +1,6 @@
 // The subcommands of the program; each lives in its own command_NAME.cpp and adds itself to the
-// command line. They throw CLI::RuntimeError or an exception that main() turns into an exit code.
+// command line. They throw CLI::RuntimeError with their exit code when messages have been printed,
+// or an exception that main() turns into a message and an exit code.
 #pragma once
 
 namespace CLI {
@@ -8,6 +9,10 @@ class App;
 
 namespace corvid::runtime {
 
+void add_run_command(CLI::App& app);
+void add_resume_command(CLI::App& app);
+void add_sessions_command(CLI::App& app);
+void add_show_command(CLI::App& app);
 void add_sandbox_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_logits_command(CLI::App& app);

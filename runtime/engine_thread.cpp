@@ -16,11 +16,6 @@ int common_prefix(std::span<const model::Token> a, std::span<const model::Token>
 
 }  // namespace
 
-class Timeline {
- public:
-  std::unique_ptr<model::Context> context;  // engine thread only
-};
-
 // One request on its way. All but the constructor runs on the engine thread.
 class EngineThread::Job {
  public:

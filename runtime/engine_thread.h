@@ -20,8 +20,11 @@
 
 namespace corvid::runtime {
 
-// A context and its place in the queue. Made by anyone, filled and emptied by the engine thread.
-class Timeline;
+// A context and its place in the queue. Filled, used and emptied by the engine thread alone; others
+// may look while none of its requests is under way.
+struct Timeline {
+  std::unique_ptr<model::Context> context;  // null before the first request
+};
 
 struct ReplyRequest {
   std::vector<model::Token> prompt;  // all that the context must hold before the model speaks

@@ -31,6 +31,9 @@ std::filesystem::path data_folder() {
 std::filesystem::path state_folder() {
   return xdg("XDG_STATE_HOME", ".local/state");
 }
+std::filesystem::path cache_folder() {
+  return xdg("XDG_CACHE_HOME", ".cache");
+}
 
 std::filesystem::path sessions_file() {
   return data_folder() / "sessions.db";

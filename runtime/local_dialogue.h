@@ -36,6 +36,8 @@ class LocalDialogue : public Dialogue {
   asio::awaitable<void> replace(std::vector<Entry> entries) override;
   Room room() const override;
 
+  const Timeline& timeline() const { return *timeline_; }
+
  private:
   const LocalModel& model_;
   EngineThread& engine_;

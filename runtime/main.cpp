@@ -1,5 +1,6 @@
 // Wiring only: parses the command line and hands over.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -9,33 +10,52 @@
 #include "runtime/error.h"
 #include "sandbox/sandbox.h"
 
-int main(int argc, char** argv) {
-  if (argc > 1 && std::string_view(argv[1]) == corvid::sandbox::kStubCommand) {
-    return corvid::sandbox::run_stub(argc, argv);
-  }
+namespace {
+
+using namespace corvid;
+
+int fail(const char* message, int code) {
+  std::fprintf(stderr, "corvid: %s\n", message);
+  return code;
+}
+
+int run(int argc, char** argv) {
   CLI::App app{"Corvid: an agent that runs on your own machine, with the model inside it.",
                "corvid"};
   app.set_version_flag("--version", "corvid " CORVID_VERSION);
-  corvid::runtime::add_sandbox_command(app);
-  corvid::runtime::add_doctor_command(app);
-  corvid::runtime::add_logits_command(app);
+  app.require_subcommand(0, 1);
+  app.footer(
+      "\nStart with: corvid run \"count the files here\"\nHelp on a command: corvid run --help");
+  runtime::add_sessions_command(app);
+  runtime::add_show_command(app);
+  runtime::add_sandbox_command(app);
+  runtime::add_doctor_command(app);
+  runtime::add_logits_command(app);
   try {
     app.parse(argc, argv);
-    if (app.get_subcommands().empty()) std::fputs(app.help().c_str(), stdout);
-    return corvid::runtime::kOk;
-  } catch (const CLI::RuntimeError& error) {
-    return error.get_exit_code();
+  } catch (const CLI::RuntimeError& end) {
+    return end.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? corvid::runtime::kOk : corvid::runtime::kUsage;
-  } catch (const corvid::runtime::RuntimeError& error) {
-    std::fprintf(stderr, "corvid: %s\n", error.what());
-    return error.code();
-  } catch (const corvid::model::ModelError& error) {
-    std::fprintf(stderr, "corvid: %s\n", error.what());
-    return corvid::runtime::kModelError;
+    return app.exit(error) == 0 ? runtime::kOk : runtime::kUsage;
+  }
+  if (app.get_subcommands().empty()) std::fputs(app.help().c_str(), stdout);
+  return runtime::kOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == sandbox::kStubCommand) {
+    return sandbox::run_stub(argc, argv);
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, not our end
+  try {
+    return run(argc, argv);
+  } catch (const runtime::RuntimeError& error) {
+    return fail(error.what(), error.code());
+  } catch (const model::ModelError& error) {
+    return fail(error.what(), runtime::kModelError);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "corvid: %s\n", error.what());
-    return corvid::runtime::kFailed;
+    return fail(error.what(), runtime::kFailed);
   }
 }

@@ -60,6 +60,15 @@ model::ToolResult read_result(const memory::Step& step) {
   return {json.at("call_id"), json.at("text"), json.at("is_error")};
 }
 
+void take_over(memory::SessionHeader& header, const memory::Step& step) {
+  const Json json = Json::parse(step.json);
+  header.model = json.at("model");
+  header.model_fingerprint = json.at("model_fingerprint");
+  header.chat_format = json.at("chat_format");
+  header.system = json.at("system");
+  header.tools = json.at("tools");
+}
+
 // The last reply when nothing but its results follows it.
 const Reply* open_reply(const std::vector<Entry>& history) {
   for (auto entry = history.rbegin(); entry != history.rend(); ++entry) {
@@ -117,7 +126,9 @@ memory::Step model_step(const memory::SessionHeader& header) {
   return {.kind = Kind::model,
           .json = print({{"model", header.model},
                          {"model_fingerprint", header.model_fingerprint},
-                         {"chat_format", header.chat_format}})};
+                         {"chat_format", header.chat_format},
+                         {"system", header.system},
+                         {"tools", header.tools}})};
 }
 
 std::string tools_json(std::span<const model::ToolSpec> tools) {
@@ -139,27 +150,37 @@ Opening opening_of(const memory::SessionHeader& header) {
   return opening;
 }
 
+bool same_model(const memory::SessionHeader& a, const memory::SessionHeader& b) {
+  return a.model_fingerprint == b.model_fingerprint && a.chat_format == b.chat_format &&
+         (!a.model_fingerprint.empty() || a.model == b.model);
+}
+
+memory::SessionHeader current_header(const memory::SessionInfo& session,
+                                     std::span<const memory::Step> steps) {
+  memory::SessionHeader header = session.header;
+  for (const memory::Step& step : steps) {
+    if (step.kind == Kind::model) take_over(header, step);
+  }
+  return header;
+}
+
 std::vector<Entry> replay(const memory::SessionInfo& session, std::span<const memory::Step> steps,
-                          const std::string& model_fingerprint, const std::string& chat_format) {
+                          const memory::SessionHeader& now) {
   std::vector<Entry> history;
-  history.emplace_back(opening_of(session.header));
-  const auto is_own = [&](const std::string& fingerprint, const std::string& format) {
-    return fingerprint == model_fingerprint && format == chat_format;
-  };
-  bool own = is_own(session.header.model_fingerprint, session.header.chat_format);
+  history.emplace_back(opening_of(now));
+  memory::SessionHeader then = session.header;
   try {
     for (const memory::Step& step : steps) {
       if (step.kind == Kind::prompt) {
         history.emplace_back(UserText{Json::parse(step.json).at("text")});
       } else if (step.kind == Kind::turn) {
         Reply reply = read_reply(step);
-        if (!own) reply.turn.tokens.clear(), reply.verbatim.clear();
+        if (!same_model(then, now)) reply.turn.tokens.clear(), reply.verbatim.clear();
         history.emplace_back(std::move(reply));
       } else if (step.kind == Kind::result) {
         add_result(history, read_result(step));
       } else if (step.kind == Kind::model) {
-        const Json json = Json::parse(step.json);
-        own = is_own(json.at("model_fingerprint"), json.at("chat_format"));
+        take_over(then, step);
       }
     }
   } catch (const Json::exception& error) {

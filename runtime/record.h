@@ -26,10 +26,17 @@ memory::Step model_step(const memory::SessionHeader& header);
 std::string tools_json(std::span<const model::ToolSpec> tools);
 Opening opening_of(const memory::SessionHeader& header);
 
-// The session's entries. Token ids and provider's messages of a model other than the one named are
-// left out: such replies are rendered from their text.
+// The header as it stands after the steps: another model may have taken over.
+memory::SessionHeader current_header(const memory::SessionInfo& session,
+                                     std::span<const memory::Step> steps);
+
+// Whether replies of one can be continued by the other as they were said.
+bool same_model(const memory::SessionHeader& a, const memory::SessionHeader& b);
+
+// The session's entries for the model and opening of `now`. Token ids and provider's messages of
+// any other model are left out: such replies are rendered from their text.
 std::vector<Entry> replay(const memory::SessionInfo& session, std::span<const memory::Step> steps,
-                          const std::string& model_fingerprint, const std::string& chat_format);
+                          const memory::SessionHeader& now);
 
 // Calls of the last reply that have no result (a crash came between), each with the one result it
 // gets now: "interrupted, effects unknown". Such a call is never run again.

@@ -8,6 +8,7 @@
 // thread only.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -22,6 +23,7 @@ namespace corvid::model {
 class TokenMask {
  public:
   explicit TokenMask(int vocab_size) : bits_((vocab_size + 63) / 64) {}
+  bool operator==(const TokenMask&) const = default;
   void clear() { std::fill(bits_.begin(), bits_.end(), 0); }
   void allow(Token token) { bits_[token >> 6] |= std::uint64_t{1} << (token & 63); }
   void allow_all() { std::fill(bits_.begin(), bits_.end(), ~std::uint64_t{0}); }
@@ -36,16 +38,20 @@ class Constraint {
   virtual ~Constraint() = default;
   // True when every token is allowed now; mask() need not be asked.
   virtual bool free() const = 0;
+  // `allowed` has one bit for each token of the tokenizer.
   virtual void mask(TokenMask& allowed) const = 0;
   virtual void accept(Token token) = 0;
+  // Takes back the last tokens, at most kMaxRollback of them.
   virtual void rollback(int n_tokens) = 0;
+  static constexpr int kMaxRollback = 64;
   // Tokens that must come next whatever the model says: protocol text with one continuation. The
   // run stops one token early, so that the last token is sampled under the mask and no token
-  // boundary is imposed that the model never saw. Empty when there is a choice.
+  // boundary is imposed that the model never saw. Empty when there is a choice. After the block of
+  // calls it is the token that ends the reply.
   virtual std::vector<Token> forced() const = 0;
 };
 
-// The constraint of V3.2's call syntax over `tools`. The tokenizer must outlive it.
+// The constraint of V3.2's call syntax over `tools`; nullptr when there is none to call.
 std::unique_ptr<Constraint> call_constraint(std::shared_ptr<const Tokenizer> tokenizer,
                                             std::span<const ToolSpec> tools, Thinking thinking);
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "model/text/code_fence.h"
 #include "model/text/deepseek_v32.h"
 #include "model/text/json_text.h"
 #include "model/text/utf8.h"
@@ -37,48 +38,6 @@ class TextStream {
 
   std::string held_;
   std::string text_;
-};
-
-// Code fences of Markdown, told line by line: calls inside one are an example, not a call.
-class Fence {
- public:
-  void add(char c) {
-    if (c == '\n') {
-      end_line();
-    } else if (line_.size() < kMaxLine) {
-      line_ += c;
-    } else {
-      long_line_ = true;
-    }
-  }
-  bool open() const { return width_ > 0; }
-  bool at_line_start() const { return line_.empty(); }
-
- private:
-  static constexpr std::size_t kMaxLine = 256;
-
-  void end_line() {
-    const std::size_t start = std::min(line_.find_first_not_of(" \t"), line_.size());
-    const char mark = start < line_.size() ? line_[start] : ' ';
-    const std::size_t end = std::min(line_.find_first_not_of(mark, start), line_.size());
-    const std::size_t width = end - start;
-    const std::string_view rest = std::string_view(line_).substr(end);
-    if ((mark == '`' || mark == '~') && width >= 3) {
-      if (!open()) {
-        if (mark == '~' || rest.find('`') == rest.npos) mark_ = mark, width_ = width;
-      } else if (mark == mark_ && width >= width_ && !long_line_ &&
-                 rest.find_first_not_of(" \t\r") == rest.npos) {
-        width_ = 0;
-      }
-    }
-    line_.clear();
-    long_line_ = false;
-  }
-
-  std::string line_;
-  bool long_line_ = false;
-  char mark_ = 0;
-  std::size_t width_ = 0;  // of the open fence; 0: none
 };
 
 // Reads the head of an element from bytes that may not all be there yet.
@@ -396,7 +355,7 @@ class Parser : public TurnParser {
   std::size_t total_bytes_ = 0;
   bool too_long_ = false;
   TextStream reasoning_, content_, block_;
-  Fence fence_;
+  CodeFence fence_;
 
   std::vector<ToolCall> calls_;
   std::vector<JsonMember> arguments_;  // of the last call

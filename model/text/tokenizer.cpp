@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <queue>
 #include <unordered_map>
 
@@ -170,6 +171,9 @@ struct Tokenizer::Tables {
   Token bos = -1;
   Token eos = -1;
 
+  mutable std::once_flag sorted_once;
+  mutable SortedTokens sorted;
+
   void read_tokens(const GgufFile& file);
   void read_merges(const GgufFile& file);
   Token read_id(const GgufFile& file, const char* key) const;
@@ -326,6 +330,21 @@ std::vector<Token> Tokenizer::encode(std::string_view text) const {
   return out;
 }
 
+std::vector<Token> Tokenizer::encode_settled(std::string_view text) const {
+  std::vector<std::string_view> pieces;
+  tables_->pre_split(text, pieces);
+  // What follows may lengthen the last piece, and white space before it may be cut anew.
+  if (!pieces.empty()) pieces.pop_back();
+  const auto is_white_space = [](std::string_view piece) {
+    return piece.find_first_not_of(" \t\r\n") == piece.npos;
+  };
+  while (!pieces.empty() && is_white_space(pieces.back())) pieces.pop_back();
+  Merger merger(tables_->merges, tables_->byte_tokens);
+  std::vector<Token> out;
+  for (std::string_view piece : pieces) merger.merge(piece, out);
+  return out;
+}
+
 std::vector<Token> Tokenizer::encode_special(std::string_view text) const {
   Pieces pieces;
   std::size_t plain = 0, at = 0;
@@ -390,6 +409,24 @@ std::optional<Token> Tokenizer::special(std::string_view text) const {
   const auto found = tables_->special_ids.find(text);
   if (found == tables_->special_ids.end()) return std::nullopt;
   return found->second;
+}
+
+const SortedTokens& Tokenizer::sorted() const {
+  std::call_once(tables_->sorted_once, [this] {
+    SortedTokens& sorted = tables_->sorted;
+    for (Token token = 0; token < vocab_size(); ++token) {
+      if (!is_special(token) && !bytes(token).empty()) sorted.tokens.push_back(token);
+    }
+    std::ranges::sort(sorted.tokens, {}, [this](Token token) { return bytes(token); });
+    std::string_view before;
+    for (Token token : sorted.tokens) {
+      const std::string_view now = bytes(token);
+      const auto differ = std::ranges::mismatch(before, now).in2;
+      sorted.shared.push_back(static_cast<std::uint32_t>(differ - now.begin()));
+      before = now;
+    }
+  });
+  return tables_->sorted;
 }
 
 }  // namespace corvid::model

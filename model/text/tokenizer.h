@@ -29,6 +29,12 @@ struct Piece {
 };
 using Pieces = std::vector<Piece>;
 
+// The tokens that are not special, in the order of their bytes: what a walk over all of them needs.
+struct SortedTokens {
+  std::vector<Token> tokens;
+  std::vector<std::uint32_t> shared;  // bytes that a token has in common with the one before
+};
+
 class Tokenizer {
  public:
   // nullptr when the file says `tokenizer.ggml.model = none`.
@@ -47,12 +53,16 @@ class Tokenizer {
   // Adjacent plain pieces are joined before BPE. ModelError names an unknown special token.
   std::vector<Token> encode(const Pieces& pieces) const;
 
+  // The tokens at the start of encode(text) that stay the same whatever text follows.
+  std::vector<Token> encode_settled(std::string_view text) const;
+
   // The bytes of a token as they appear in text (a special token gives its own text).
   std::string_view bytes(Token token) const;
   bool is_special(Token token) const;
   std::string decode(std::span<const Token> tokens) const;
   // Id of a special token by its text, e.g. "<think>"; nullopt when the vocabulary lacks it.
   std::optional<Token> special(std::string_view text) const;
+  const SortedTokens& sorted() const;  // made at the first call
 
  private:
   struct Tables;

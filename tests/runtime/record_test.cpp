@@ -28,7 +28,9 @@ Reply calling(std::vector<model::ToolCall> calls) {
 }
 
 std::vector<Entry> replayed(std::vector<memory::Step> steps, std::string fingerprint = "f") {
-  return replay(session(), steps, fingerprint, "deepseek-v3.2/1");
+  memory::SessionHeader now = session().header;
+  now.model_fingerprint = std::move(fingerprint);
+  return replay(session(), steps, now);
 }
 
 TEST(Record, ReplayGivesTheHistoryThatWasJournaled) {
@@ -83,9 +85,8 @@ TEST(Record, AReplyThatWasCutOffLeavesNoCallOpen) {
 
 TEST(Record, TokensOfAnotherModelAreLeftOut) {
   const Reply reply = calling({});
-  memory::SessionHeader other;
+  memory::SessionHeader other = session().header;
   other.model_fingerprint = "g";
-  other.chat_format = "deepseek-v3.2/1";
   const std::vector<memory::Step> steps = {prompt_step("1"), turn_step(reply), model_step(other),
                                            prompt_step("2"), turn_step(reply)};
   const auto tokens = [&](const std::string& fingerprint, int entry) {

@@ -125,7 +125,8 @@ class SessionTest : public testing::Test {
   }
 
   std::vector<Entry> journaled() {
-    return replay(*journal->find(past.id), journal->steps(past.id), "", "");
+    const memory::SessionInfo info = *journal->find(past.id);
+    return replay(info, journal->steps(past.id), info.header);
   }
 
   // Every call has its one result, in the order of the calls, in the dialogue and in the journal.

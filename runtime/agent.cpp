@@ -1,0 +1,257 @@
+#include "runtime/agent.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "runtime/engine_thread.h"
+#include "runtime/folders.h"
+#include "runtime/instructions.h"
+#include "runtime/local_dialogue.h"
+#include "runtime/record.h"
+#include "runtime/remote_dialogue.h"
+#include "runtime/remote_endpoint.h"
+#include "sandbox/files.h"
+#include "sandbox/sandbox.h"
+
+namespace corvid::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::uint64_t random_seed() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32 | random();
+}
+
+sandbox::Policy policy_of(const SandboxSettings& settings, const fs::path& workspace) {
+  sandbox::Policy policy = sandbox::default_policy(workspace);
+  if (!settings.enabled) policy.mode = sandbox::Policy::Mode::off;
+  policy.network = settings.network;
+  for (const std::string& folder : settings.writable) {
+    policy.writable.push_back(expand_home(folder));
+  }
+  return policy;
+}
+
+std::string policy_json(const sandbox::Policy& policy) {
+  nlohmann::ordered_json json{{"sandbox", policy.mode == sandbox::Policy::Mode::on},
+                              {"network", policy.network}};
+  json["writable"] = nlohmann::ordered_json::array();
+  for (const fs::path& path : policy.writable) json["writable"].push_back(path.string());
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+asio::awaitable<tools::Verdict> deny(std::string) {
+  co_return tools::Verdict::deny;
+}
+
+}  // namespace
+
+struct Agent::Parts {
+  explicit Parts(AgentOptions given);
+  ~Parts();
+
+  void open_past();
+  void open_model();
+  void open_remote();
+  void open_local();
+  void offer();
+  void enter_journal();
+
+  AgentOptions options;
+  asio::io_context io{1};
+  asio::thread_pool workers{2};
+  asio::thread_pool journal_thread{1};
+
+  std::unique_ptr<memory::Journal> journal;
+  memory::SessionInfo info;
+  std::vector<memory::Step> steps;
+  memory::SessionHeader header;  // as it stands now
+  std::vector<std::string> notices;
+
+  std::optional<LocalModel> local;
+  std::unique_ptr<EngineThread> engine;
+  std::unique_ptr<Dialogue> dialogue;
+
+  std::unique_ptr<sandbox::Sandbox> sandbox;
+  std::unique_ptr<sandbox::Files> files;
+  tools::Toolbox toolbox;
+  std::optional<tools::ToolContext> context;
+  std::optional<EventBus> events;
+  std::optional<Session> session;
+};
+
+Agent::Parts::Parts(AgentOptions given) : options(std::move(given)) {
+  journal = memory::Journal::open(sessions_file());
+  open_past();
+  sandbox = sandbox::make_sandbox(policy_of(options.settings.sandbox, header.workspace));
+  files = std::make_unique<sandbox::Files>(sandbox->policy());
+  header.workspace = sandbox->policy().workspace.string();
+  header.policy = policy_json(sandbox->policy());
+  for (auto& tool : tools::builtin_tools()) toolbox.add(std::move(tool));
+  open_model();
+  enter_journal();
+
+  context.emplace(tools::ToolContext{*sandbox, *files, workers});
+  context->spill_folder = cache_folder() / "outputs" / info.id;
+  context->approve = deny;
+  events.emplace(info.id);
+  Session::Past past{info.id, replay(info, steps, header), static_cast<std::int64_t>(steps.size())};
+  const Session::Rooms rooms{io.get_executor(), *dialogue,      toolbox, *context,
+                             *journal,          journal_thread, *events};
+  session.emplace(std::move(past), rooms, SessionOptions{options.settings.max_steps});
+}
+
+// The io thread's work ends before what it uses does.
+Agent::Parts::~Parts() {
+  session.reset();
+  workers.stop();
+  journal_thread.join();
+  workers.join();
+}
+
+// The journaled session to go on with, or the beginnings of a new one.
+void Agent::Parts::open_past() {
+  if (options.id) {
+    const auto found = journal->find(*options.id);
+    if (!found && options.id->empty()) throw RuntimeError("There is no session yet.", kUsage);
+    if (!found) throw RuntimeError("There is no session " + *options.id + ".", kUsage);
+    info = *found;
+    steps = journal->steps(info.id);
+    header = current_header(info, steps);
+  } else {
+    header.seed = random_seed();
+  }
+  if (!options.cwd.empty()) header.workspace = options.cwd.string();
+  if (header.workspace.empty()) header.workspace = fs::current_path().string();
+  if (!options.model.empty()) header.model = options.model;
+  if (header.model.empty()) header.model = options.settings.model;
+  if (header.model.empty()) header.model = kBuiltinModel;
+}
+
+void Agent::Parts::open_model() {
+  if (is_url(header.model)) {
+    open_remote();
+  } else {
+    open_local();
+  }
+}
+
+void Agent::Parts::open_remote() {
+  header.model_fingerprint.clear();
+  header.chat_format = "chat-completions/1";
+  RemoteOptions remote = remote_options(options.settings, header.model);
+  dialogue = make_remote_dialogue(io.get_executor(), std::move(remote));
+}
+
+void Agent::Parts::open_local() {
+  const bool builtin = header.model == kBuiltinModel;
+  auto file = builtin ? builtin_model_file() : model::GgufFile::open(header.model);
+  if (!builtin) header.model = fs::canonical(header.model).string();
+  header.model_fingerprint = file->fingerprint();
+  model::EngineOptions engine_options;
+  engine_options.on_progress = options.on_loading;
+  local = load_local_model(std::move(file), std::move(engine_options));
+  header.chat_format =
+      std::string(local->format->name()) + "/" + std::to_string(local->format->version());
+  engine = std::make_unique<EngineThread>(local->engine);
+  const SamplingSettings& sampling = options.settings.sampling;
+  if (sampling.temperature) local->sampling.temperature = *sampling.temperature;
+  if (sampling.top_p) local->sampling.top_p = *sampling.top_p;
+  if (sampling.min_p) local->sampling.min_p = *sampling.min_p;
+  LocalOptions local_options{.thinking = options.settings.thinking,
+                             .seed = header.seed + steps.size()};
+  dialogue = std::make_unique<LocalDialogue>(*local, *engine, local_options);
+}
+
+// What the model is told at the start. A model with a profile gets exactly that.
+void Agent::Parts::offer() {
+  if (local && local->profile) {
+    header.system = local->profile->system;
+    header.tools = tools_json(local->profile->tools);
+    const auto chain = agents_chain(header.workspace, config_folder());
+    if (!chain.empty()) {
+      notices.push_back("This model keeps to its own instructions: " + chain.back().string() +
+                        " is not shown to it.");
+    }
+    return;
+  }
+  Instructions instructions = make_instructions(header.workspace, config_folder());
+  notices.insert(notices.end(), instructions.notices.begin(), instructions.notices.end());
+  header.system = std::move(instructions.system);
+  header.tools = tools_json(toolbox.specs());
+}
+
+void Agent::Parts::enter_journal() {
+  if (!options.id) {
+    offer();
+    info.id = journal->create(header);
+    info.header = header;
+  } else if (!same_model(current_header(info, steps), header)) {
+    offer();
+    memory::Step step = model_step(header);
+    step.seq = journal->append(info.id, step);
+    steps.push_back(std::move(step));
+  }
+}
+
+Agent::Agent(AgentOptions options) : parts_(std::make_unique<Parts>(std::move(options))) {}
+Agent::~Agent() = default;
+
+asio::io_context& Agent::io() {
+  return parts_->io;
+}
+Session& Agent::session() {
+  return *parts_->session;
+}
+EventBus& Agent::events() {
+  return *parts_->events;
+}
+const Dialogue& Agent::dialogue() const {
+  return *parts_->dialogue;
+}
+tools::ToolContext& Agent::tool_context() {
+  return *parts_->context;
+}
+const memory::SessionInfo& Agent::info() const {
+  return parts_->info;
+}
+
+void Agent::begin(EventSink& sink) {
+  EventBus& events = *parts_->events;
+  events.add(sink);
+  events.publish(SessionStarted{parts_->dialogue->description(), parts_->header.workspace,
+                                parts_->options.id.has_value()});
+  for (const std::string& notice : parts_->notices) events.publish(Notice{notice});
+}
+
+Outcome Agent::run(std::string prompt) {
+  Outcome outcome;
+  std::exception_ptr failure;
+  asio::signal_set signals(io(), SIGINT, SIGTERM, SIGHUP);
+  bool interrupted = false;
+  std::function<void(boost::system::error_code, int)> on_signal =
+      [&](boost::system::error_code error, int) {
+        if (error) return;
+        if (std::exchange(interrupted, true)) return io().stop();
+        session().interrupt();
+        signals.async_wait(on_signal);
+      };
+  signals.async_wait(on_signal);
+  outcome.code = kInterrupted;  // when io is stopped
+  asio::co_spawn(io(), session().prompt(std::move(prompt)),
+                 [&](std::exception_ptr error, Outcome value) {
+                   failure = error;
+                   outcome = std::move(value);
+                   signals.cancel();
+                 });
+  io().run();
+  if (failure) std::rethrow_exception(failure);
+  return outcome;
+}
+
+}  // namespace corvid::runtime

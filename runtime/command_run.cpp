@@ -1,0 +1,109 @@
+// corvid run "task", and what it shares with corvid resume.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+#include <iterator>
+
+#include "runtime/commands.h"
+#include "runtime/common_flags.h"
+#include "runtime/sinks.h"
+#include "tools/text.h"
+
+namespace corvid::runtime {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  corvid run "count the lines of all .py files here"
+  corvid run --model ~/models/V3.2.gguf "find out why the tests fail, and fix it"
+  corvid run --model https://api.deepseek.com "review the last commit"
+  git diff | corvid run -            the task is read from standard input
+  corvid run --json "..." | jq .     one event a line, for programs
+
+The answer goes to standard output, everything else to standard error. Ctrl-C stops the turn and
+keeps everything; `corvid resume` goes on.
+Exit codes: 0 done, 1 failed, 2 usage, 3 model error, 4 --max-steps reached, 5 context full,
+130 interrupted.)";
+
+// Says so when reading a model takes more than a moment.
+std::function<void(double)> loading_line() {
+  using std::chrono::steady_clock;
+  return [start = steady_clock::now(), shown = -1](double fraction) mutable {
+    const int percent = static_cast<int>(fraction * 100);
+    if (steady_clock::now() - start < std::chrono::seconds(1) || percent / 10 == shown) return;
+    shown = percent / 10;
+    std::cerr << "reading the model: " << percent << "%\n";
+  };
+}
+
+}  // namespace
+
+AgentOptions CommonFlags::agent_options() const {
+  AgentOptions options;
+  options.model = model;
+  options.cwd = cwd;
+  options.settings = load_settings(settings_file());
+  Settings& settings = options.settings;
+  if (think == "on") settings.thinking = model::Thinking::on;
+  if (think == "off") settings.thinking = model::Thinking::off;
+  if (max_steps != 0) settings.max_steps = max_steps;
+  options.on_loading = loading_line();
+  return options;
+}
+
+void add_common_flags(CLI::App& command, CommonFlags& flags) {
+  command
+      .add_option("--model", flags.model,
+                  "A GGUF file or a URL (https://host/v1); without it the built-in model")
+      ->type_name("FILE|URL");
+  command.add_option("--cwd", flags.cwd, "The workspace; without it the current folder")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory);
+  command.add_option("--think", flags.think, "Whether the model reasons before it answers")
+      ->type_name("on|off")
+      ->check(CLI::IsMember({"on", "off"}));
+  command.add_option("--max-steps", flags.max_steps, "Replies of the model before it is stopped")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100'000));
+  command.add_flag("--json", flags.json, "Print every event as one line of JSON");
+  command.add_flag("--stats", flags.stats, "Print what every step cost in tokens");
+}
+
+std::string read_task(const std::string& argument) {
+  if (argument != "-") return tools::escape_invalid(argument);
+  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return tools::escape_invalid(text);
+}
+
+void run_task(const CommonFlags& flags, AgentOptions options, const std::string& task) {
+  if (task.empty()) throw RuntimeError("The task is empty.", kUsage);
+  JsonSink json(STDOUT_FILENO);
+  PlainSink plain(STDOUT_FILENO, STDERR_FILENO);
+  StatsSink stats(STDERR_FILENO);
+  Agent agent(std::move(options));
+  if (flags.stats) agent.events().add(stats);
+  agent.begin(flags.json ? static_cast<EventSink&>(json) : plain);
+  const Outcome outcome = agent.run(task);
+  if (outcome.code != kOk) throw CLI::RuntimeError(outcome.code);
+}
+
+void add_run_command(CLI::App& app) {
+  struct Arguments {
+    CommonFlags flags;
+    std::string task;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("run", "Do a task, print the answer, and end");
+  command->add_option("task", arguments->task, "What to do; - reads it from standard input")
+      ->required();
+  add_common_flags(*command, arguments->flags);
+  command->footer(kExamples);
+  command->callback([arguments] {
+    run_task(arguments->flags, arguments->flags.agent_options(), read_task(arguments->task));
+  });
+}
+
+}  // namespace corvid::runtime

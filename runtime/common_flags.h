@@ -1,0 +1,28 @@
+// What run, resume and the interactive session have in common on the command line.
+#pragma once
+
+#include <string>
+
+#include "runtime/agent.h"
+
+namespace CLI {
+class App;
+}
+
+namespace corvid::runtime {
+
+struct CommonFlags {
+  std::string model, cwd, think;  // empty, 0: as the settings say
+  int max_steps = 0;
+  bool json = false, stats = false;
+
+  AgentOptions agent_options() const;  // the user's settings, overridden by these flags
+};
+void add_common_flags(CLI::App& command, CommonFlags& flags);
+
+// The task as typed, or all of stdin for "-". Valid UTF-8.
+std::string read_task(const std::string& argument);
+// One prompt on the sinks that the flags ask for. Throws CLI::RuntimeError unless it went well.
+void run_task(const CommonFlags& flags, AgentOptions options, const std::string& task);
+
+}  // namespace corvid::runtime
