@@ -136,7 +136,8 @@ bool path_fits(std::string_view glob, std::string_view path) {
                      [&](const std::string& one) { return glob_matches(one, subject); });
 }
 
-void IgnoreRules::add(std::string_view lines, std::string_view folder) {
+std::vector<IgnoreRules::Rule> IgnoreRules::parse(std::string_view lines, std::string_view folder) {
+  std::vector<Rule> rules;
   while (!lines.empty()) {
     const std::size_t end = std::min(lines.find('\n'), lines.size());
     std::string_view line = lines.substr(0, end);
@@ -154,7 +155,18 @@ void IgnoreRules::add(std::string_view lines, std::string_view folder) {
     if (line.starts_with('/')) line.remove_prefix(1);
     if (line.empty()) continue;
     rule.pattern = line;
-    rules_.push_back(std::move(rule));
+    rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+void IgnoreRules::add(std::string_view lines, std::string_view folder) {
+  for (Rule& rule : parse(lines, folder)) rules_.push_back(std::move(rule));
+}
+
+void IgnoreRules::add_unanchored(std::string_view lines) {
+  for (Rule& rule : parse(lines, "")) {
+    if (rule.anywhere) rules_.push_back(std::move(rule));
   }
 }
 

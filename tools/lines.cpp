@@ -57,12 +57,12 @@ LineRange parse_line_range(std::string_view words) {
   return range;
 }
 
-std::string numbered(const std::vector<Line>& lines, int first, int last) {
+std::string numbered(const std::vector<Line>& lines, int first, int last, int base) {
   constexpr std::size_t kLongestLine = 2000;
   std::string out;
   for (int i = std::max(first, 1); i <= std::min<int>(last, lines.size()); ++i) {
     const std::string_view line = lines[i - 1].text;
-    out += std::to_string(i);
+    out += std::to_string(base + i - 1);
     out += '\t';
     if (line.size() > kLongestLine) {
       const std::string_view start = utf8_prefix(line, kLongestLine);

@@ -30,7 +30,8 @@ struct LineRange {
 };
 LineRange parse_line_range(std::string_view words);
 
-// "12<TAB>text" for each line, long lines cut: what `read` shows and what edit errors quote.
-std::string numbered(const std::vector<Line>& lines, int first, int last);
+// "12<TAB>text" for each of the lines first..last, long lines cut: what `read` shows and what edit
+// errors quote. lines[0] has the number `base`.
+std::string numbered(const std::vector<Line>& lines, int first, int last, int base = 1);
 
 }  // namespace corvid::tools

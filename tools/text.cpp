@@ -46,6 +46,17 @@ std::string escape_invalid(std::string_view bytes) {
   return out;
 }
 
+std::string visible_name(std::string_view name) {
+  std::string out;
+  for (char c : escape_invalid(name)) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      append_hex(out, c);
+    else
+      out += c;
+  }
+  return out;
+}
+
 std::string Utf8Stream::push(std::string_view bytes) {
   std::string joined = std::move(rest_);
   joined += bytes;

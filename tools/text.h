@@ -13,7 +13,10 @@ namespace corvid::tools {
 // a backslash that stands before xHH already becomes \x5c, so that the bytes can be recovered.
 std::string escape_invalid(std::string_view bytes);
 
-// The same for bytes that come in pieces. A sequence split between two pieces stays whole; as
+// A file name on one line: control characters are escaped too.
+std::string visible_name(std::string_view name);
+
+// escape_invalid for bytes that come in pieces. A sequence split between two pieces stays whole; as
 // nobody knows what comes later, a backslash is never escaped here: this is for people's eyes.
 class Utf8Stream {
  public:

@@ -1,0 +1,21 @@
+// The built-in tools, one factory each; builtin_tools() in toolbox.h makes them all. Their texts
+// for the model stand in the .md files beside their sources.
+#pragma once
+
+#include <memory>
+
+#include "tools/tool.h"
+
+namespace corvid::tools {
+
+std::unique_ptr<Tool> make_shell_tool();
+std::unique_ptr<Tool> make_read_tool();
+std::unique_ptr<Tool> make_write_tool();
+std::unique_ptr<Tool> make_edit_tool();
+std::unique_ptr<Tool> make_search_tool();
+std::unique_ptr<Tool> make_lua_tool();
+
+// "Error: " and one sentence.
+ToolResult error_result(const ToolCall& call, std::string_view text);
+
+}  // namespace corvid::tools

@@ -1,0 +1,200 @@
+#include "tools/search.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "tools/glob.h"
+#include "tools/lines.h"
+#include "tools/regex.h"
+#include "tools/text.h"
+
+namespace corvid::tools {
+namespace {
+
+using sandbox::FileBytes;
+using sandbox::FileError;
+using sandbox::FolderEntry;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kMaxFileBytes = 16 << 20;
+constexpr std::uint64_t kMaxRulesBytes = 256 << 10;
+constexpr int kMaxFolderEntries = 20'000;
+constexpr int kMaxDepth = 100;
+constexpr std::size_t kLongestLine = 300;
+
+std::string joined(const std::string& folder, const std::string& name) {
+  if (folder.empty() || folder == ".") return name;
+  return folder.ends_with('/') ? folder + name : folder + "/" + name;
+}
+
+class Search {
+ public:
+  Search(const sandbox::Files& files, const SearchRequest& request, std::optional<Regex> regex,
+         std::stop_token stop)
+      : files_(files),
+        request_(request),
+        regex_(std::move(regex)),
+        stop_(std::move(stop)),
+        deadline_(Clock::now() + request.time) {}
+
+  // `path` as the model gave it; `relative` is the same seen from the top of the search.
+  void folder(const std::string& path, const std::string& relative, const IgnoreRules& above,
+              int depth);
+  void file(const std::string& path, const std::string& relative);
+  SearchOutcome finish();
+
+ private:
+  bool full();
+  void lines_of(const std::string& path, const std::string& bytes);
+  void note(const std::string& sentence) {
+    auto& notes = outcome_.notes;
+    if (std::find(notes.begin(), notes.end(), sentence) == notes.end()) notes.push_back(sentence);
+  }
+
+  const sandbox::Files& files_;
+  const SearchRequest& request_;
+  std::optional<Regex> regex_;
+  std::stop_token stop_;
+  Clock::time_point deadline_;
+  SearchOutcome outcome_;
+  int skipped_large_ = 0, skipped_denied_ = 0;
+};
+
+bool Search::full() {
+  if (static_cast<int>(outcome_.hits.size()) >= request_.max_hits) {
+    note("There may be more: narrow the search.");
+  } else if (outcome_.files >= request_.max_files) {
+    note("Stopped after " + std::to_string(request_.max_files) + " files: narrow the search.");
+  } else if (stop_.stop_requested()) {
+    note("Interrupted.");
+  } else if (Clock::now() > deadline_) {
+    note("Stopped after " + std::to_string(request_.time.count() / 1000) +
+         " s: narrow the search.");
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Search::folder(const std::string& path, const std::string& relative, const IgnoreRules& above,
+                    int depth) {
+  const auto listed = files_.list(path.empty() ? "." : path, false, kMaxFolderEntries);
+  if (std::holds_alternative<FileError>(listed)) {
+    ++skipped_denied_;
+    return;
+  }
+  const auto& entries = std::get<std::vector<FolderEntry>>(listed);
+  if (static_cast<int>(entries.size()) >= kMaxFolderEntries) {
+    note(visible_name(path) + " has too many entries; some were left out.");
+  }
+  IgnoreRules rules = above;
+  const auto own = files_.read(joined(path, ".gitignore"), kMaxRulesBytes);
+  if (const auto* lines = std::get_if<FileBytes>(&own)) rules.add(lines->bytes, relative);
+  for (const FolderEntry& entry : entries) {
+    const std::string name = entry.path.string();
+    const std::string below = relative.empty() ? name : relative + "/" + name;
+    if (name == ".git" || rules.ignores(below, entry.is_folder)) continue;
+    if (full()) return;
+    if (!entry.is_folder)
+      file(joined(path, name), below);
+    else if (depth < kMaxDepth)
+      folder(joined(path, name), below, rules, depth + 1);
+    else
+      note("Folders deeper than " + std::to_string(kMaxDepth) + " levels were left out.");
+  }
+}
+
+void Search::file(const std::string& path, const std::string& relative) {
+  if (!request_.glob.empty() && !path_fits(request_.glob, relative)) return;
+  ++outcome_.files;
+  if (!regex_) {
+    outcome_.hits.push_back({path, 0, {}});
+    return;
+  }
+  const auto read = files_.read(path, kMaxFileBytes);
+  if (const auto* error = std::get_if<FileError>(&read)) {
+    skipped_denied_ += error->kind == FileError::Kind::denied;
+    return;
+  }
+  const auto& bytes = std::get<FileBytes>(read);
+  const bool binary =
+      std::string_view(bytes.bytes).substr(0, 8192).find('\0') != std::string_view::npos;
+  if (bytes.truncated)
+    ++skipped_large_;
+  else if (!binary)
+    lines_of(path, bytes.bytes);
+}
+
+void Search::lines_of(const std::string& path, const std::string& bytes) {
+  int number = 0;
+  for (const Line& line : split_lines(bytes)) {
+    ++number;
+    if (number % 4096 == 0 && full()) return;
+    const auto at = regex_->find(line.text);
+    if (!at) continue;
+    std::string_view shown = line.text;
+    if (shown.size() > kLongestLine) {  // the part around the match
+      shown.remove_prefix(std::min(*at > 100 ? *at - 100 : 0, shown.size() - kLongestLine));
+      shown = shown.substr(0, kLongestLine);
+    }
+    outcome_.hits.push_back({path, number, std::string(shown)});
+    if (static_cast<int>(outcome_.hits.size()) >= request_.max_hits) return;
+  }
+}
+
+SearchOutcome Search::finish() {
+  full();  // for what it notes
+  if (skipped_large_ > 0) {
+    note(std::to_string(skipped_large_) + " files of more than " +
+         std::to_string(kMaxFileBytes >> 20) + " MiB were left out.");
+  }
+  if (skipped_denied_ > 0) note(std::to_string(skipped_denied_) + " could not be read.");
+  if (regex_ && regex_->gave_up()) {
+    note("The pattern took too long on some lines, which count as not matching.");
+  }
+  return std::move(outcome_);
+}
+
+// The rules of the folders between the workspace and the folder searched, seen from the latter.
+IgnoreRules rules_above(const sandbox::Files& files, const std::string& path) {
+  IgnoreRules rules;
+  const std::filesystem::path relative(path);
+  if (relative.is_absolute() || path.starts_with("..")) return rules;
+  // Anchored rules of folders above mean other folders; those for names anywhere are what counts.
+  std::filesystem::path folder;
+  for (const auto& part : relative.lexically_normal()) {
+    if (part != "." && !part.empty()) {
+      const auto read = files.read(folder / ".gitignore", kMaxRulesBytes);
+      if (const auto* lines = std::get_if<FileBytes>(&read)) rules.add_unanchored(lines->bytes);
+      folder /= part;
+    }
+  }
+  return rules;
+}
+
+}  // namespace
+
+std::variant<SearchOutcome, std::string> search_files(const sandbox::Files& files,
+                                                      const SearchRequest& request,
+                                                      std::stop_token stop) {
+  std::optional<Regex> regex;
+  if (!request.pattern.empty()) {
+    auto compiled = Regex::compile(request.pattern);
+    if (const auto* bad = std::get_if<Regex::Bad>(&compiled)) {
+      return "bad regular expression: " + bad->message;
+    }
+    regex = std::move(std::get<Regex>(compiled));
+  }
+  Search search(files, request, std::move(regex), std::move(stop));
+  const std::string path = request.path.empty() ? "." : request.path;
+  const auto probe = files.read(path, 0);
+  if (const auto* error = std::get_if<FileError>(&probe)) {
+    if (error->kind != FileError::Kind::is_folder) return error->message;
+    search.folder(path == "." ? "" : path, "", rules_above(files, path), 0);
+  } else {
+    search.file(path, path);
+  }
+  return search.finish();
+}
+
+}  // namespace corvid::tools

@@ -1,0 +1,62 @@
+#include "tools/shell_text.h"
+
+#include "model/text/utf8.h"
+#include "tools/text.h"
+
+namespace corvid::tools {
+namespace {
+
+std::string ending(const sandbox::ProcessResult& done, std::chrono::seconds deadline) {
+  if (done.interrupted) return "[interrupted]";
+  if (done.timed_out) return "[timed out after " + std::to_string(deadline.count()) + " s]";
+  if (done.signal) return "[killed by signal " + std::to_string(*done.signal) + "]";
+  return "[exit " + std::to_string(done.exit_code.value_or(-1)) + "]";
+}
+
+// The cut between head and tail may go through a character: its pieces are dropped.
+std::string_view without_broken_end(std::string_view head) {
+  return head.substr(0, head.size() - model::unfinished_utf8(head));
+}
+
+std::string_view without_broken_start(std::string_view tail) {
+  std::size_t at = 0;
+  while (at < 3 && at < tail.size() && (tail[at] & 0xC0) == 0x80) ++at;
+  return tail.substr(at);
+}
+
+}  // namespace
+
+std::string shell_text(const sandbox::ProcessResult& done, const ShellTextOptions& options) {
+  std::string last = ending(done, options.deadline);
+  const std::string hint = options.spill.empty() ? "" : "all of it is in " + options.spill;
+  const std::size_t room_for_ending = last.size() + 80;
+  const std::size_t budget =
+      options.budget_bytes > room_for_ending ? options.budget_bytes - room_for_ending : 0;
+  const bool was_cut = !done.tail.empty();
+  const std::string_view head = was_cut ? without_broken_end(done.output) : done.output;
+  std::string text = escape_invalid(head);
+  bool escaped = text.size() != head.size();
+  if (was_cut) {
+    const std::string_view tail = without_broken_start(done.tail);
+    const std::string tail_text = escape_invalid(tail);
+    escaped = escaped || tail_text.size() != tail.size();
+    const std::size_t marker_bytes = 64 + hint.size();
+    const std::size_t room = budget > marker_bytes ? budget - marker_bytes : 0;
+    const std::string_view start = utf8_prefix(text, room / 2);
+    const std::string_view end = utf8_suffix(tail_text, room - room / 2);
+    const std::uint64_t shown =
+        std::min<std::uint64_t>(start.size() + end.size(), done.output_bytes);
+    std::string cut(start);
+    if (!cut.empty() && cut.back() != '\n') cut += '\n';
+    cut += "[... " + std::to_string(done.output_bytes - shown) + " bytes left out";
+    cut += hint.empty() ? " ...]\n" : "; " + hint + " ...]\n";
+    text = cut.append(end);
+  } else {
+    text = cut_middle(text, budget, hint);
+  }
+  if (!text.empty() && text.back() != '\n') text += '\n';
+  if (escaped) text += "[bytes that are not UTF-8 are shown as \\xHH]\n";
+  return text + last;
+}
+
+}  // namespace corvid::tools

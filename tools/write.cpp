@@ -1,0 +1,44 @@
+#include <nlohmann/json.hpp>
+
+#include "sandbox/files.h"
+#include "sandbox/offload.h"
+#include "tools/builtin.h"
+#include "tools/spec.h"
+
+namespace corvid::tools {
+namespace {
+
+class WriteTool : public Tool {
+ public:
+  const ToolSpec& spec() const override { return spec_; }
+  asio::awaitable<ToolResult> call(ToolCall call, ToolContext& context) override;
+
+ private:
+  ToolSpec spec_ = spec_from_text("write",
+#include "tools/write.md.inc"
+  );
+};
+
+asio::awaitable<ToolResult> WriteTool::call(ToolCall call, ToolContext& context) {
+  const auto arguments = nlohmann::json::parse(call.arguments);
+  const std::string path = arguments["path"].get<std::string>();
+  std::string content = arguments["content"].get<std::string>();
+  const std::string size = std::to_string(content.size());
+  auto work = [&files = context.files, path, content = std::move(content)] {
+    return files.write(path, content);
+  };
+  const auto outcome = co_await sandbox::offload(context.pool, std::move(work));
+  if (const auto* error = std::get_if<sandbox::FileError>(&outcome)) {
+    co_return error_result(call, error->message);
+  }
+  const std::string verb = std::get<bool>(outcome) ? "Created " : "Replaced ";
+  co_return ToolResult{call.id, verb + path + ", " + size + " bytes.", false};
+}
+
+}  // namespace
+
+std::unique_ptr<Tool> make_write_tool() {
+  return std::make_unique<WriteTool>();
+}
+
+}  // namespace corvid::tools
