@@ -178,8 +178,8 @@ TEST_F(EngineTest, ResultsDoNotDependOnTheNumberOfThreads) {
 class FastPath : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(FastPath, AgreesWithItselfInChunksAndAcrossKernelSets) {
-  const std::string name = std::string("nano-") + GetParam();
-  const std::vector<Token> tokens = some_tokens(290, 4096);
+  const std::string name = std::string("tiny-") + GetParam();
+  const std::vector<Token> tokens = some_tokens(100, 512);
   const auto reference = load_model(name, "scalar");
   const auto best = load_model(name);
   const auto a = reference->new_context(), b = best->new_context(), c = best->new_context();
@@ -191,8 +191,8 @@ TEST_P(FastPath, AgreesWithItselfInChunksAndAcrossKernelSets) {
     error += (whole[i] - expected[i]) * (whole[i] - expected[i]);
     power += expected[i] * expected[i];
   }
-  EXPECT_LT(std::sqrt(error / power), 0.02);
-  EXPECT_LT(largest_difference(whole, steps), kBound);
+  EXPECT_LT(std::sqrt(error / power), 0.05);
+  EXPECT_EQ(whole, steps);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, FastPath, ::testing::Values("q8_0", "f16", "bf16"));

@@ -16,7 +16,7 @@ struct Candidate {
 // Best last.
 constexpr Candidate kCandidates[] = {
     {"scalar", [] { return true; }, scalar_kernels},
-#if 0
+#if defined(__x86_64__)
     {"avx2",
      [] {
        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&

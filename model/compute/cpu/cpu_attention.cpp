@@ -11,6 +11,15 @@
 #include "model/compute/cpu/cpu_backend.h"
 
 namespace corvid::model {
+namespace {
+
+constexpr int kSegmentTokens = 256;
+
+std::size_t state_size(int heads, std::size_t latent) {
+  return heads * (2 + latent);
+}
+
+}  // namespace
 
 void CpuBackend::store(const KvRows& rows) {
   const KvShape& shape = pages_.shape();
@@ -72,11 +81,13 @@ void CpuBackend::attend(const LatentAttention& attention) {
   const bool codes = takes_codes(v_b.layout());
   hidden_.shape(n, heads * latent, !codes, codes);
   team_.each(n, [&](int i, int) {
-    merge_ranges(i, heads);
+    const std::size_t size = state_size(heads, latent_padded);
+    float* const state = states_.data() + std::size_t(i) * segments_ * size;
+    for (int s = 1; s < segments_; ++s) merge(heads, latent_padded, state + s * size, state);
     for (int h = 0; h < heads; ++h) {
-      const std::ptrdiff_t state = (i * std::ptrdiff_t{ranges_}) * heads + h;
-      float* u = weighted_.data() + state * latent_padded;
-      for (int j = 0; j < latent; ++j) u[j] /= sum_[state];
+      float* u = state + 2 * heads + std::size_t(h) * latent_padded;
+      const float total = state[heads + h];
+      for (int j = 0; j < latent; ++j) u[j] /= total;
       if (codes) hidden_.encode(kernels_, i, h * latent, latent, u);
       if (!codes) std::memcpy(hidden_.values(i) + h * latent, u, latent * sizeof(float));
     }
@@ -119,75 +130,90 @@ void CpuBackend::prepare_attention(const LatentAttention& attention) {
   });
 }
 
-// The running softmax of every row over its tokens. Few rows: their tokens are split into ranges,
-// one state each, so that every thread has work and each cached row is still read once.
+// The softmax of every row over its tokens, in segments of a fixed size that are merged in order:
+// the sum has the same bits however the segments were shared out. Few rows: the segments of a row
+// go to different threads and wait side by side. Many rows: a thread merges as it goes.
 void CpuBackend::attend_tiles(const LatentAttention& attention) {
   const int n = attention.query.rows, heads = packed(attention.k_b).count();
-  const int width = pages_.width();
-  const int latent = packed(attention.k_b).panels() * kPanelRows;
-  ranges_ = n >= 2 * team_.size() ? 1 : team_.size();
-  const std::size_t states = static_cast<std::size_t>(n) * ranges_ * heads;
-  weighted_stride_ = latent;
-  weighted_.reserve(states * latent);
-  largest_.reserve(states);
-  sum_.reserve(states);
-  team_.each(n * ranges_, [&](int piece, int thread) {
-    const int i = piece / ranges_, range = piece % ranges_;
-    const Row& row = batch_[i];
-    const bool all = !attention.selected || kept_count_[i] < 0;
-    const int* kept = all ? nullptr : kept_.data() + i * std::ptrdiff_t{kept_stride_};
-    const int n_tokens = all ? row.position + 1 : kept_count_[i];
-    const int begin = static_cast<int>(std::int64_t{n_tokens} * range / ranges_);
-    const int end = static_cast<int>(std::int64_t{n_tokens} * (range + 1) / ranges_);
-    const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(piece) * heads;
-    const SoftmaxState state{largest_.data() + first, sum_.data() + first,
-                             weighted_.data() + first * latent};
-    std::fill_n(state.largest, heads, -std::numeric_limits<float>::infinity());
-    std::fill_n(state.sum, heads, 0.0f);
-    std::fill_n(state.weighted, static_cast<std::size_t>(heads) * latent, 0.0f);
-    scratch_[thread].reserve(static_cast<std::size_t>(heads) * (kTileTokens + width));
-    const void* rows[kTileTokens];
-    AttentionTile tile{.query = absorbed_.data() + i * std::ptrdiff_t{heads} * width,
-                       .heads = heads,
-                       .width = width,
-                       .latent = latent,
-                       .rows = rows,
-                       .scratch = scratch_[thread].data()};
-    for (int t = begin; t < end; t += kTileTokens) {
-      tile.n = std::min(kTileTokens, end - t);
-      for (int j = 0; j < tile.n; ++j) {
-        const int position = all ? t + j : kept[t + j];
-        rows[j] =
-            pages_.row(row.pages[position / kPageTokens], attention.layer, position % kPageTokens);
-      }
-      (precision_ == Precision::exact ? kernels_.attend_f32 : kernels_.attend_bf16)(tile, state);
+  const std::size_t latent = packed(attention.k_b).panels() * kPanelRows;
+  int longest = 0;
+  for (int i = 0; i < n; ++i) {
+    const int tokens = tokens_of(attention, i);
+    longest = std::max(longest, tokens);
+    traffic_.cache_bytes += tokens * std::int64_t(pages_.row_bytes());
+    traffic_.operations += 2 * std::int64_t{tokens} * heads * (pages_.width() + latent);
+  }
+  const int segments = (longest + kSegmentTokens - 1) / kSegmentTokens;
+  const bool spread = n < 2 * team_.size() && segments > 1;
+  segments_ = spread ? segments : 1;
+  states_.reserve(std::size_t(n) * segments_ * state_size(heads, latent));
+  team_.each(n * segments_, [&](int piece, int thread) {
+    const int i = piece / segments_, tokens = tokens_of(attention, i);
+    const std::size_t size = state_size(heads, latent);
+    float* const state = states_.data() + piece * size;
+    if (spread) return attend_segment(attention, i, piece % segments_, thread, state);
+    attend_segment(attention, i, 0, thread, state);
+    for (int s = 1; s * kSegmentTokens < tokens; ++s) {
+      scratch_[thread].reserve(size + segment_scratch(heads));
+      float* const part = scratch_[thread].data() + segment_scratch(heads);
+      attend_segment(attention, i, s, thread, part);
+      merge(heads, latent, part, state);
     }
   });
-  for (int i = 0; i < n; ++i) {
-    const bool all = !attention.selected || kept_count_[i] < 0;
-    const std::int64_t tokens = all ? batch_[i].position + 1 : kept_count_[i];
-    traffic_.cache_bytes += tokens * pages_.row_bytes();
-    traffic_.operations += 2 * tokens * heads * (width + latent);
+}
+
+int CpuBackend::tokens_of(const LatentAttention& attention, int row) const {
+  const bool all = !attention.selected || kept_count_[row] < 0;
+  return all ? batch_[row].position + 1 : kept_count_[row];
+}
+
+std::size_t CpuBackend::segment_scratch(int heads) const {
+  return std::size_t(heads) * (kTileTokens + pages_.width());
+}
+
+// A state: largest [heads], sum [heads], weighted [heads][latent].
+void CpuBackend::attend_segment(const LatentAttention& attention, int i, int segment, int thread,
+                                float* state) {
+  const int heads = packed(attention.k_b).count(), width = pages_.width();
+  const int latent = packed(attention.k_b).panels() * kPanelRows;
+  const bool all = !attention.selected || kept_count_[i] < 0;
+  const int* kept = all ? nullptr : kept_.data() + i * std::ptrdiff_t{kept_stride_};
+  const int begin = segment * kSegmentTokens;
+  const int end = std::min(begin + kSegmentTokens, tokens_of(attention, i));
+  const SoftmaxState sums{state, state + heads, state + 2 * heads};
+  std::fill_n(sums.largest, heads, -std::numeric_limits<float>::infinity());
+  std::fill_n(sums.sum, heads + std::size_t(heads) * latent, 0.0f);
+  const std::size_t state_floats = state_size(heads, latent);
+  scratch_[thread].reserve(segment_scratch(heads) + state_floats);
+  const void* rows[kTileTokens];
+  AttentionTile tile{.query = absorbed_.data() + i * std::ptrdiff_t{heads} * width,
+                     .heads = heads,
+                     .width = width,
+                     .latent = latent,
+                     .rows = rows,
+                     .scratch = scratch_[thread].data()};
+  for (int t = begin; t < end; t += kTileTokens) {
+    tile.n = std::min(kTileTokens, end - t);
+    for (int j = 0; j < tile.n; ++j) {
+      const int position = all ? t + j : kept[t + j];
+      rows[j] = pages_.row(batch_[i].pages[position / kPageTokens], attention.layer,
+                           position % kPageTokens);
+    }
+    (precision_ == Precision::exact ? kernels_.attend_f32 : kernels_.attend_bf16)(tile, sums);
   }
 }
 
-// Sums the states of a row's ranges into the first, in order.
-void CpuBackend::merge_ranges(int row, int heads) {
-  if (ranges_ == 1) return;
-  const std::ptrdiff_t latent = weighted_stride_;
-  const std::ptrdiff_t first = row * std::ptrdiff_t{ranges_} * heads;
+// Adds the state `from` of later tokens to `to`.
+void CpuBackend::merge(int heads, std::size_t latent, const float* from, float* to) {
   for (int h = 0; h < heads; ++h) {
-    float largest = largest_[first + h];
-    for (int r = 1; r < ranges_; ++r) largest = std::max(largest, largest_[first + r * heads + h]);
-    for (int r = 0; r < ranges_; ++r) {
-      const std::ptrdiff_t from = first + r * heads + h;
-      if (std::isinf(largest_[from])) continue;  // no tokens
-      const float factor = std::exp(largest_[from] - largest);
-      const float* part = weighted_.data() + from * latent;
-      float* total = weighted_.data() + (first + h) * latent;
-      sum_[first + h] = factor * sum_[from] + (r > 0 ? sum_[first + h] : 0);
-      for (int j = 0; j < latent; ++j) total[j] = factor * part[j] + (r > 0 ? total[j] : 0);
-    }
+    const float largest = std::max(from[h], to[h]);
+    if (std::isinf(from[h])) continue;  // no tokens
+    const float old = std::exp(to[h] - largest), fresh = std::exp(from[h] - largest);
+    to[h] = largest;
+    to[heads + h] = old * to[heads + h] + fresh * from[heads + h];
+    const float* part = from + 2 * heads + h * latent;
+    float* total = to + 2 * heads + h * latent;
+    for (std::size_t j = 0; j < latent; ++j) total[j] = old * total[j] + fresh * part[j];
   }
 }
 

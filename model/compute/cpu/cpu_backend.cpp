@@ -216,11 +216,11 @@ void CpuBackend::multiply(const PackedMatrix& m, int matrix, int panel, int n_pa
                           const Input& input, const int* rows, int n_rows, float* out,
                           std::ptrdiff_t stride) const {
   const Multiply kernel = kernels_.multiply[static_cast<int>(m.layout())];
-  for (int p = 0; p < n_panels; p += 2) {
-    const int n = std::min(2, n_panels - p);
-    const std::byte* const pair[2] = {m.panel(matrix, panel + p),
-                                      m.panel(matrix, panel + p + n - 1)};
-    kernel(pair, n, m.columns(), input, rows, n_rows, out + p * kPanelRows, stride);
+  for (int p = 0; p < n_panels; p += kMaxPanels) {
+    const int n = std::min(kMaxPanels, n_panels - p);
+    const std::byte* panels[kMaxPanels];
+    for (int i = 0; i < n; ++i) panels[i] = m.panel(matrix, panel + p + i);
+    kernel(panels, n, m.columns(), input, rows, n_rows, out + p * kPanelRows, stride);
   }
 }
 

@@ -122,7 +122,11 @@ class CpuBackend final : public Backend {
   void prepare_index_query(const IndexQuery& query, int row, int slot);
   void prepare_attention(const LatentAttention& attention);
   void attend_tiles(const LatentAttention& attention);
-  void merge_ranges(int row, int heads);
+  int tokens_of(const LatentAttention& attention, int row) const;
+  std::size_t segment_scratch(int heads) const;
+  void attend_segment(const LatentAttention& attention, int row, int segment, int thread,
+                      float* state);
+  static void merge(int heads, std::size_t latent, const float* from, float* to);
 
   void route(const Tensor& x, const Router& router);
   void run_ffn(const Tensor& x, std::span<const FfnJob> jobs);
@@ -151,9 +155,9 @@ class CpuBackend final : public Backend {
   Aligned<std::int32_t> index_offsets_;
   std::vector<int> kept_, kept_count_;  // [row][top_k]; -1: all
   int kept_stride_ = 0;
-  // attend: absorbed queries, and per row and range of tokens the running softmax.
-  Aligned<float> absorbed_, weighted_, largest_, sum_;
-  int ranges_ = 1, weighted_stride_ = 0;
+  // attend: absorbed queries, and per row and segment of tokens the running softmax.
+  Aligned<float> absorbed_, states_;
+  int segments_ = 1;
   // mix_experts
   Aligned<float> router_logits_;
   std::vector<int> chosen_, pair_row_;  // [row][used]; [pair] row of x

@@ -14,6 +14,7 @@ namespace corvid::model {
 // Weights are repacked into panels of 16 rows whose values lie side by side, so that a vector lane
 // is a row and nothing is summed across lanes.
 inline constexpr int kPanelRows = 16;
+inline constexpr int kMaxPanels = 4;
 inline constexpr int kBlock = 32;  // values that share a scale
 
 // How the values of a panel are laid out; `k` runs over columns, `r` over the panel's rows.
@@ -41,6 +42,8 @@ struct Input {
 };
 
 // out[i * stride + p * 16 + r] = panel p, row r, times input row rows[i] (or i when rows is null).
+// A set sums the products of a row in one order, however many rows and panels it is given: a token
+// has the same bits in a prefill as alone.
 using Multiply = void (*)(const std::byte* const* panels, int n_panels, int k, const Input& input,
                           const int* rows, int n_rows, float* out, std::ptrdiff_t stride);
 
@@ -65,7 +68,7 @@ inline constexpr int kPageKeys = 64;  // index keys that lie side by side
 
 struct Kernels {
   std::string_view name;
-  Multiply multiply[kLayouts];  // by Layout; at most 2 panels
+  Multiply multiply[kLayouts];  // by Layout; at most kMaxPanels panels
   // code, scale and offset of n values, n a multiple of 32.
   void (*quantize)(const float* values, int n, std::int8_t* codes, float* scales,
                    std::int32_t* offsets);

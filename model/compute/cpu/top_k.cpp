@@ -11,7 +11,7 @@ namespace {
 // Unsigned order of the result = order of the floats.
 std::uint32_t ordered(float score) {
   if (score != score) return 0;
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(score);
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(score + 0.0f);  // -0 equals 0
   return bits & 0x80000000 ? ~bits : bits | 0x80000000;
 }
 
