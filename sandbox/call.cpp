@@ -136,7 +136,12 @@ void Call::hear(wire::Packet packet) {
     const auto status = static_cast<int>(packet.fields.take_number());
     if (WIFEXITED(status)) result_.exit_code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) result_.signal = WTERMSIG(status);
+    const std::string notice = packet.fields.take_text();
+    if (!notice.empty()) result_.notices.push_back(notice);
   } else if (packet.kind == wire::Kind::finished) {
+    for (std::string& notice : packet.fields.take_texts()) {
+      result_.notices.push_back(std::move(notice));
+    }
     finish();
   }
 }

@@ -16,10 +16,13 @@
 
 #include "sandbox/error.h"
 #include "sandbox/tree.h"
+#include "sandbox/watch.h"
 #include "sandbox/wire.h"
 
 namespace corvid::sandbox {
 namespace {
+
+constexpr int kWatchMilliseconds = 40;
 
 // What stopped the command from running goes through a pipe that a successful exec closes.
 [[noreturn]] void fail(int pipe, const std::string& why) {
@@ -78,23 +81,26 @@ void raise_oom_score() {
 class Keeper {
  public:
   Keeper(Order order, const Confinement& confinement)
-      : order_(std::move(order)), confinement_(confinement) {}
+      : order_(std::move(order)), confinement_(confinement), watch_(confinement.policy()) {}
 
   // False: the command did not run, and the program has been told why.
   bool start();
   // Until the command has ended, by itself or by force.
   void watch();
   void kill_all();
-  void report() { wire::send(order_.status.get(), wire::Kind::exited, wire::Fields().put(ended_)); }
+  void report();
 
  private:
   bool refuse(const std::string& why);
   void signal_all(int signal);
   void reap();
   void obey();
+  void check_limits();
 
   Order order_;
   const Confinement& confinement_;
+  Watch watch_;
+  std::string notice_;
   Descriptor signals_;
   pid_t command_ = -1;
   int ended_ = SIGKILL;  // wait status; this one when it had to be ended
@@ -176,11 +182,22 @@ void Keeper::obey() {
   }
 }
 
+void Keeper::check_limits() {
+  notice_ = watch_.breach();
+  over_ = !notice_.empty();
+}
+
+void Keeper::report() {
+  wire::Fields fields;
+  fields.put(ended_).put(notice_);
+  wire::send(order_.status.get(), wire::Kind::exited, fields);
+}
+
 void Keeper::watch() {
   while (!over_) {
     std::array<pollfd, 2> events{pollfd{signals_.get(), POLLIN, 0},
                                  pollfd{order_.status.get(), POLLIN, 0}};
-    ::poll(events.data(), events.size(), -1);
+    if (::poll(events.data(), events.size(), kWatchMilliseconds) == 0) check_limits();
     signalfd_siginfo signal;
     while (::read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
       if (signal.ssi_signo == SIGTERM) over_ = true;  // the stub is gone or wants an end

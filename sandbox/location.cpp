@@ -136,6 +136,10 @@ std::optional<FileError> refusal_to_write(const Policy& policy, const fs::path& 
   if (is_secret(policy, real)) {
     return FileError{Kind::denied, given.string() + " is hidden by the sandbox policy."};
   }
+  for (const fs::path& frozen : policy.frozen) {
+    if (!is_beneath(real, frozen)) continue;
+    return FileError{Kind::denied, given.string() + " is protected by the sandbox policy."};
+  }
   if (const std::string part = protected_part(real.lexically_relative(root)); !part.empty()) {
     return FileError{Kind::denied, given.string() + " is protected by the sandbox policy: " + part +
                                        " is used by programs outside the sandbox."};

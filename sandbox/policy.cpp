@@ -7,6 +7,7 @@
 #include <array>
 #include <cctype>
 #include <cstdlib>
+#include <fstream>
 
 #include "sandbox/error.h"
 
@@ -35,6 +36,14 @@ constexpr std::array kHomeSecrets = {
     ".local/share/corvid", ".local/state/corvid", ".codex", ".claude", ".claude.json", ".gemini",
     ".qwen", ".cursor", ".aider.conf.yml", ".continue", ".pi"};
 
+// Run or obeyed by shells and programs of the user, when the home folder is the workspace.
+constexpr std::array kHomeStartup = {
+    ".bashrc",  ".bash_profile", ".bash_login", ".bash_logout",     ".profile",
+    ".zshrc",   ".zshenv",       ".zprofile",   ".gitconfig",       ".inputrc",
+    ".vimrc",   ".vim",          ".emacs",      ".emacs.d",         ".local/bin",
+    "bin",      ".xprofile",     ".xinitrc",    ".pam_environment", ".cargo/config.toml",
+    ".gdbinit", ".lldbinit",     ".pythonrc"};
+
 // Readable only by root, so they matter when Corvid runs as root.
 constexpr std::array kSystemSecrets = {
     "/etc/shadow",      "/etc/shadow-",         "/etc/gshadow",
@@ -61,6 +70,54 @@ void add_moved_folders(std::vector<fs::path>& secrets) {
       secrets.push_back(fs::path(value) / "corvid");
     }
   }
+}
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// The folder that a `.git` file points to, if that folder agrees: a file in the workspace alone
+// must not be able to open another folder for writing.
+fs::path linked_git_folder(const fs::path& file) {
+  std::error_code error;
+  const std::string line = first_line(file);
+  if (!line.starts_with("gitdir: ")) return {};
+  const fs::path admin = fs::canonical(file.parent_path() / line.substr(8), error);
+  if (error) return {};
+  if (fs::weakly_canonical(first_line(admin / "gitdir"), error) == file && !error) {  // a worktree
+    return fs::canonical(admin / first_line(admin / "commondir"), error);
+  }
+  std::ifstream config(admin / "config");  // a submodule
+  for (std::string text; std::getline(config, text);) {
+    const std::size_t at = text.find("worktree = ");
+    if (at == std::string::npos) continue;
+    const fs::path worktree = fs::weakly_canonical(admin / text.substr(at + 11), error);
+    if (worktree == file.parent_path()) return admin;
+  }
+  return {};
+}
+
+// Without its git folder, the repository around a workspace could be looked at but not committed
+// to.
+void add_git_folder(Policy& policy) {
+  std::error_code error;
+  for (fs::path folder = policy.workspace;; folder = folder.parent_path()) {
+    const fs::path git = folder / ".git";
+    fs::path found;
+    if (fs::is_symlink(git, error)) return;
+    if (fs::is_regular_file(git, error)) found = linked_git_folder(git);
+    if (fs::is_directory(git, error)) found = git;
+    if (!found.empty() && !is_beneath(found, policy.workspace)) policy.writable.push_back(found);
+    if (!found.empty() || folder == folder.parent_path()) return;
+  }
+}
+
+std::int64_t sensible_memory() {
+  const std::int64_t all = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+  return std::min(Limits().memory_bytes, all / 2);
 }
 
 // As a file system that folds case and drops invisible characters sees it (git's own rule).
@@ -105,6 +162,12 @@ Policy default_policy(const fs::path& workspace) {
   for (const char* name : kHomeSecrets) policy.secrets.push_back(home / name);
   for (const char* name : kSystemSecrets) policy.secrets.emplace_back(name);
   add_moved_folders(policy.secrets);
+  for (fs::path& secret : policy.secrets) secret = fs::weakly_canonical(secret, error);
+  for (const char* name : kHomeStartup) {
+    if (is_beneath(home / name, policy.workspace)) policy.frozen.push_back(home / name);
+  }
+  add_git_folder(policy);
+  policy.limits.memory_bytes = sensible_memory();
   return policy;
 }
 

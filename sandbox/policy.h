@@ -14,7 +14,7 @@ struct Limits {
   std::int64_t memory_bytes = std::int64_t{4} << 30;  // of all processes of one command
   std::int64_t file_bytes = std::int64_t{4} << 30;    // largest file that can be written
   std::int64_t tmp_bytes = std::int64_t{1} << 30;     // size of the private /tmp
-  int processes = 512;
+  int processes = 1024;
   int open_files = 1024;
 };
 
@@ -26,20 +26,21 @@ struct Policy {
   std::vector<std::filesystem::path> writable;  // further writable folders, canonical
   std::vector<std::filesystem::path> secrets;   // hidden: key files, ~/.ssh, agent state, ...
   std::vector<std::filesystem::path> readable;  // in spite of secrets above them: spill files
+  std::vector<std::filesystem::path> frozen;    // in writable folders, but to stay as they are
   bool network = false;
   Limits limits;
 };
 
-// Policy for a workspace with the default secrets of this user's home hidden. SandboxError when
-// the workspace is not a folder.
+// Policy for a workspace with the default secrets of this user's home hidden. The git folder of the
+// repository that the workspace is a part or a worktree of is writable too. SandboxError when the
+// workspace is not a folder.
 Policy default_policy(const std::filesystem::path& workspace);
 
 // Names that programs of the user run or obey later, outside the sandbox: they stay as they are,
 // and absent where they are absent. Below a repository's `.git` these are hooks and configuration.
 inline constexpr std::string_view kProtectedNames[] = {
-    ".gitmodules", ".gitconfig", ".mcp.json", ".envrc",   ".vscode",       ".idea",  ".zed",
-    ".nvim.lua",   ".exrc",      ".corvid",   ".agents",  ".claude",       ".codex", ".cursor",
-    ".gemini",     ".qwen",      ".bashrc",   ".profile", ".bash_profile", ".zshrc", ".zshenv"};
+    ".gitmodules", ".mcp.json", ".envrc",  ".vscode", ".idea",   ".zed",    ".nvim.lua", ".exrc",
+    ".corvid",     ".agents",   ".claude", ".codex",  ".cursor", ".gemini", ".qwen"};
 
 // The first part of a relative path that is a protected name or `.git`, however it is spelled for
 // file systems that fold case or drop invisible characters; empty when there is none.

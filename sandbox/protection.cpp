@@ -44,6 +44,7 @@ std::vector<Protection> protections(const Policy& policy) {
   std::vector<Protection> found;
   add_root(policy.workspace, found);
   for (const fs::path& root : policy.writable) add_root(root, found);
+  for (const fs::path& path : policy.frozen) found.push_back({path});
   // A writable folder is a mount of its own already and needs no pin.
   std::erase_if(found, [&](const Protection& one) {
     return one.pinned && std::find(policy.writable.begin(), policy.writable.end(), one.path) !=

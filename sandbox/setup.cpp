@@ -19,6 +19,7 @@ wire::Fields encode(const Setup& setup) {
   wire::Fields fields;
   fields.put(policy.mode == Policy::Mode::on).put(policy.workspace.string());
   fields.put(texts(policy.writable)).put(texts(policy.secrets)).put(texts(policy.readable));
+  fields.put(texts(policy.frozen));
   fields.put(policy.network);
   const Limits& limits = policy.limits;
   fields.put(limits.memory_bytes).put(limits.file_bytes).put(limits.tmp_bytes);
@@ -35,6 +36,7 @@ Setup decode_setup(wire::Fields& fields) {
   policy.writable = take_paths(fields);
   policy.secrets = take_paths(fields);
   policy.readable = take_paths(fields);
+  policy.frozen = take_paths(fields);
   policy.network = fields.take_number() != 0;
   Limits& limits = policy.limits;
   limits.memory_bytes = fields.take_number();

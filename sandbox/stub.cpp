@@ -16,6 +16,7 @@
 #include "sandbox/broken_rung.h"
 #include "sandbox/confinement.h"
 #include "sandbox/error.h"
+#include "sandbox/guard.h"
 #include "sandbox/keeper.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/tree.h"
@@ -42,7 +43,11 @@ class Stub {
   Descriptor control_{kControl};
   Descriptor signals_;
   std::optional<Confinement> confinement_;
-  std::map<pid_t, Descriptor> running_;  // keeper to its status socket
+  struct Command {
+    Descriptor status;
+    Guard guard;
+  };
+  std::map<pid_t, Command> running_;  // by keeper
 };
 
 Stub::Stub() {
@@ -57,7 +62,7 @@ Stub::Stub() {
 
 std::vector<pid_t> Stub::keepers() const {
   std::vector<pid_t> found;
-  for (const auto& [pid, status] : running_) found.push_back(pid);
+  for (const auto& [pid, command] : running_) found.push_back(pid);
   return found;
 }
 
@@ -91,6 +96,8 @@ void Stub::start(wire::Packet packet) {
   order.output = std::move(packet.descriptors[1]);
   order.input = std::move(packet.descriptors[2]);
 
+  Guard guard(confinement_->policy(), confinement_->holds(kMountRung));
+  if (confinement_->policy().mode == Policy::Mode::on) guard.remember();
   const pid_t keeper = confinement_->fork_keeper();
   if (keeper == 0) {
     control_.reset();
@@ -103,27 +110,27 @@ void Stub::start(wire::Packet packet) {
     wire::send(order.status.get(), wire::Kind::failed, wire::Fields().put(why));
     return;  // the program sees the socket close
   }
-  running_.emplace(keeper, std::move(order.status));
+  running_.emplace(keeper, Command{std::move(order.status), std::move(guard)});
 }
 
 void Stub::reap() {
-  bool lost_keeper = false;
   int status;
   for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
     const auto found = running_.find(pid);
-    if (found == running_.end()) continue;  // an orphan
-    lost_keeper |= WIFSIGNALED(status);
-    wire::send(found->second.get(), wire::Kind::finished, {});
+    if (found == running_.end()) continue;                             // an orphan
+    if (WIFSIGNALED(status)) kill_descendants(::getpid(), keepers());  // what it kept is ours now
+    wire::Fields notices;
+    notices.put(found->second.guard.restore());
+    wire::send(found->second.status.get(), wire::Kind::finished, notices);
     running_.erase(found);
   }
-  if (lost_keeper) kill_descendants(::getpid(), keepers());  // what it kept is ours now
 }
 
 // A keeper whose socket the program has closed is not asked any more.
 void Stub::kill_abandoned(const std::vector<pollfd>& events) {
-  for (const auto& [keeper, status] : running_) {
+  for (const auto& [keeper, command] : running_) {
     for (const pollfd& event : events) {
-      if (event.fd == status.get() && (event.revents & POLLHUP)) ::kill(keeper, SIGKILL);
+      if (event.fd == command.status.get() && (event.revents & POLLHUP)) ::kill(keeper, SIGKILL);
     }
   }
 }
@@ -140,7 +147,9 @@ void Stub::kill_all() {
 void Stub::serve() {
   while (true) {
     std::vector<pollfd> events{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-    for (const auto& [keeper, status] : running_) events.push_back({status.get(), 0, 0});
+    for (const auto& [keeper, command] : running_) {
+      events.push_back({command.status.get(), 0, 0});
+    }
     ::poll(events.data(), events.size(), -1);
     kill_abandoned(events);
     signalfd_siginfo signal;

@@ -47,8 +47,8 @@ enum class Kind : char {
   broken = 'b',  // name, why: a rung broke half-way; start again without it
   // on the status socket of a command
   failed = 'f',   // what could not be done; the command has not run
-  exited = 'e',   // wait status of the command
-  finished = 'd'  // everything it started is gone
+  exited = 'e',   // wait status of the command, why the sandbox ended it (or nothing)
+  finished = 'd'  // everything it started is gone; notices
 };
 
 struct Packet {
