@@ -53,7 +53,7 @@ AgentOptions CommonFlags::agent_options() const {
   return options;
 }
 
-void add_common_flags(CLI::App& command, CommonFlags& flags) {
+void add_model_flags(CLI::App& command, CommonFlags& flags) {
   command
       .add_option("--model", flags.model,
                   "A GGUF file or a URL (https://host/v1); without it the built-in model")
@@ -67,6 +67,10 @@ void add_common_flags(CLI::App& command, CommonFlags& flags) {
   command.add_option("--max-steps", flags.max_steps, "Replies of the model before it is stopped")
       ->type_name("N")
       ->check(CLI::Range(1, 100'000));
+}
+
+void add_common_flags(CLI::App& command, CommonFlags& flags) {
+  add_model_flags(command, flags);
   command.add_flag("--json", flags.json, "Print every event as one line of JSON");
   command.add_flag("--stats", flags.stats, "Print what every step cost in tokens");
 }

@@ -9,6 +9,7 @@ class App;
 
 namespace corvid::runtime {
 
+void add_interactive_session(CLI::App& app);  // no subcommand at all
 void add_run_command(CLI::App& app);
 void add_resume_command(CLI::App& app);
 void add_sessions_command(CLI::App& app);

@@ -18,7 +18,8 @@ struct CommonFlags {
 
   AgentOptions agent_options() const;  // the user's settings, overridden by these flags
 };
-void add_common_flags(CLI::App& command, CommonFlags& flags);
+void add_model_flags(CLI::App& command, CommonFlags& flags);   // --model to --max-steps
+void add_common_flags(CLI::App& command, CommonFlags& flags);  // all of them
 
 // The task as typed, or all of stdin for "-". Valid UTF-8.
 std::string read_task(const std::string& argument);

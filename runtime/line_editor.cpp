@@ -103,7 +103,7 @@ void LineEditor::Parts::remember(const std::string& text) {
   FILE* file = fd < 0 ? nullptr : fdopen(fd, "a");
   if (!file) return;
   std::fseek(file, 0, SEEK_END);  // libedit begins an empty file with its mark
-  ::history(history, &event, H_NSAVE_FP, std::size_t{1}, file);
+  ::history(history, &event, H_NSAVE_FP, std::size_t{0}, file);  // the entries after so many: one
   std::fclose(file);
 }
 
@@ -117,6 +117,8 @@ bool LineEditor::Parts::woken(Wake why) {
       if (editor) {
         el_set(editor, EL_PREP_TERM, 1);
         el_set(editor, EL_REFRESH);
+      } else {
+        write_all(prompt.c_str());
       }
       return true;
     case Wake::interrupt: {

@@ -1,0 +1,249 @@
+#include "runtime/interactive.h"
+
+#include <termios.h>
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <optional>
+
+#include "runtime/folders.h"
+#include "runtime/line_editor.h"
+#include "runtime/terminal_sink.h"
+#include "runtime/terminal_text.h"
+#include "sandbox/offload.h"
+
+namespace corvid::runtime {
+namespace {
+
+constexpr const char* kHelp =
+    "Type what you want done. A line that ends with \\ goes on in the next.\n"
+    "  /show    the last result of a tool, all of it\n"
+    "  /stats   what this session has cost in tokens\n"
+    "  /help    this\n"
+    "  /quit    leave (or Ctrl-D); corvid --resume goes on later\n"
+    "Ctrl-C stops the running turn and keeps everything; a second one leaves.";
+
+// Keys that are typed while the model speaks stay unseen until the next prompt.
+class Hush {
+ public:
+  Hush() {
+    if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    termios quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON);
+    holds_ = tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet) == 0;
+  }
+  ~Hush() {
+    if (holds_) tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
+  }
+  Hush(const Hush&) = delete;
+
+ private:
+  termios before_ = {};
+  bool holds_ = false;
+};
+
+class Conversation {
+ public:
+  explicit Conversation(AgentOptions options)
+      : agent_(std::move(options)),
+        out_(STDOUT_FILENO),
+        sink_(out_),
+        editor_({out_.has_cursor(), "> ", state_folder() / "history"}),
+        signals_(agent_.io(), SIGINT, SIGTERM, SIGHUP),
+        settled_(agent_.io()) {
+    signals_.add(SIGWINCH);
+    signals_.add(SIGCONT);
+    agent_.tool_context().approve = [this](std::string question) {
+      return approve(std::move(question));
+    };
+  }
+
+  ExitCode run();
+
+ private:
+  asio::awaitable<void> take_turns();
+  asio::awaitable<void> work(std::string text);
+  asio::awaitable<void> settled();
+  asio::awaitable<tools::Verdict> approve(std::string question);
+  asio::awaitable<LineEditor::Line> next_line(std::string question);
+  void start_settling();
+  bool obey(const std::string& line);
+  void listen();
+  void receive(int signal);
+
+  Agent agent_;
+  TerminalOutput out_;
+  TerminalSink sink_;
+  LineEditor editor_;
+  asio::signal_set signals_;
+  asio::steady_timer settled_;
+  std::optional<Hush> hush_;  // while a turn runs
+  bool reading_ = false;      // the editor has the terminal
+  bool working_ = false;      // a turn runs
+  bool settling_ = false;
+  bool leaving_ = false;
+  bool was_interrupted_ = false;  // in this turn
+  int n_prompts_ = 0;
+  ExitCode code_ = kOk;
+};
+
+ExitCode Conversation::run() {
+  listen();
+  agent_.begin(sink_);
+  std::exception_ptr failure;
+  asio::co_spawn(agent_.io(), take_turns(), [&](std::exception_ptr error) {
+    failure = error;
+    agent_.io().stop();
+  });
+  agent_.io().run();
+  hush_.reset();
+  if (failure) std::rethrow_exception(failure);
+  if (n_prompts_ > 0)
+    sink_.say("corvid resume " + agent_.info().id + "  goes on with this session");
+  return code_;
+}
+
+asio::awaitable<void> Conversation::take_turns() {
+  sink_.say("Type what you want done; /help lists what else there is.");
+  bool was_abandoned = false;
+  while (!leaving_) {
+    const LineEditor::Line line = co_await next_line(std::string());
+    if (line.kind == LineEditor::Line::Kind::end) co_return;
+    if (line.kind == LineEditor::Line::Kind::abandoned) {
+      if (leaving_ || std::exchange(was_abandoned, true)) co_return;
+      sink_.say("Ctrl-C again or Ctrl-D leaves.");
+      continue;
+    }
+    was_abandoned = false;
+    if (line.text.find_first_not_of(" \t\n") == std::string::npos) continue;
+    if (line.text == "/quit" || line.text == "/exit") co_return;
+    if (obey(line.text)) continue;
+    co_await work(line.text);
+  }
+}
+
+asio::awaitable<void> Conversation::work(std::string text) {
+  ++n_prompts_;
+  was_interrupted_ = false;
+  working_ = true;
+  hush_.emplace();
+  co_await settled();
+  co_await agent_.session().prompt(std::move(text));
+  hush_.reset();
+  working_ = false;
+  if (!leaving_) start_settling();
+}
+
+// The editor blocks, so it reads on a thread of the pool. An empty question: the next prompt.
+asio::awaitable<LineEditor::Line> Conversation::next_line(std::string question) {
+  hush_.reset();
+  reading_ = true;
+  if (question.empty()) out_.write("\n");
+  out_.flush(std::chrono::seconds(2));
+  auto read = [this, question] {
+    return question.empty() ? editor_.read() : editor_.ask(question);
+  };
+  LineEditor::Line line = co_await sandbox::offload(agent_.tool_context().pool, std::move(read));
+  reading_ = false;
+  if (working_) hush_.emplace();
+  co_return line;
+}
+
+// In the background: the next prompt waits for it, typing does not.
+void Conversation::start_settling() {
+  settling_ = true;
+  asio::co_spawn(agent_.io(), agent_.session().settle(), [this](std::exception_ptr error) {
+    settling_ = false;
+    settled_.cancel();
+    if (!error) return;
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& failed) {
+      sink_.say(shown(failed.what(), Care::prose));
+    }
+  });
+}
+
+asio::awaitable<void> Conversation::settled() {
+  while (settling_) {
+    settled_.expires_at(asio::steady_timer::time_point::max());
+    co_await settled_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+asio::awaitable<tools::Verdict> Conversation::approve(std::string question) {
+  sink_.say(shown(question, Care::command));
+  const LineEditor::Line line = co_await next_line("Allow it? [y/N] ");
+  const bool agrees = line.text == "y" || line.text == "Y" || line.text == "yes";
+  co_return agrees ? tools::Verdict::allow : tools::Verdict::deny;
+}
+
+// True when the line was a command of ours.
+bool Conversation::obey(const std::string& line) {
+  if (line == "/help" || line == "/?") {
+    sink_.say(kHelp);
+  } else if (line == "/show") {
+    const std::string& text = sink_.last_result();
+    sink_.say(text.empty() ? "No tool has been called yet." : shown(text, Care::prose));
+  } else if (line == "/stats") {
+    const Room room = agent_.dialogue().room();
+    std::string text =
+        print(sink_.session_sums()) + "; context: " + std::to_string(room.used_tokens);
+    if (room.limit_tokens > 0) text += " of " + std::to_string(room.limit_tokens);
+    sink_.say(text + " tokens");
+  } else if (line.front() == '/' && line.find_first_of(" /\n", 1) == std::string::npos) {
+    sink_.say("There is no command " + shown(line, Care::command) + "; /help lists them.");
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Conversation::listen() {
+  signals_.async_wait([this](boost::system::error_code error, int signal) {
+    if (error) return;
+    receive(signal);
+    listen();
+  });
+}
+
+// The loop is never stopped under the editor: it is woken and comes back by itself.
+void Conversation::receive(int signal) {
+  using Wake = LineEditor::Wake;
+  if (signal == SIGWINCH || signal == SIGCONT) {
+    if (reading_) editor_.wake(signal == SIGWINCH ? Wake::resize : Wake::resume);
+    if (!reading_ && working_ && signal == SIGCONT) hush_.emplace();  // the shell changed the modes
+    return;
+  }
+  if (signal == SIGINT && reading_) return editor_.wake(Wake::interrupt);
+  if (signal == SIGINT && !std::exchange(was_interrupted_, true)) {
+    agent_.session().interrupt();
+    sink_.say("stopping; Ctrl-C again leaves at once");
+    return;
+  }
+  leaving_ = true;
+  code_ = kInterrupted;
+  agent_.session().interrupt();
+  if (reading_) return editor_.wake(Wake::quit);
+  agent_.io().stop();
+}
+
+}  // namespace
+
+ExitCode converse(AgentOptions options) {
+  if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+    throw RuntimeError(
+        "An interactive session needs a terminal. In scripts: corvid run \"task\", or corvid run - "
+        "to read the task from standard input.",
+        kUsage);
+  }
+  Conversation conversation(std::move(options));
+  return conversation.run();
+}
+
+}  // namespace corvid::runtime
