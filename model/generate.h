@@ -3,9 +3,10 @@
 // A state machine without a loop of its own, so that the engine thread can step many replies
 // together: ask work(), run it with others in Engine::step, then advance(). Generation stops at the
 // token that closes the block of calls or the answer. Forced protocol text is appended as one
-// chunk without sampling. The token that ends a reply is not run through the network: it is the
-// last of Turn::tokens but not yet in the context, and the next prompt starts with it. Engine
-// thread only. The context, format and tokenizer outlive it.
+// chunk without sampling. What was said last is not run through the network any more: Turn::tokens
+// has it, the context does not yet, and the next prompt starts with it. Special tokens that the
+// format does not expect in a reply are never sampled. Engine thread only; the context outlives it.
+// ModelError when the network's output is not a number.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,7 @@ struct GenerateOptions {
   Sampling sampling;
   Thinking thinking = Thinking::on;
   int max_tokens = 0;              // 0: the room in the context
-  std::vector<Token> prompt;       // appended to the context first, in chunks
+  std::vector<Token> prompt;       // appended to the context first, in chunks; not empty
   int prefill_chunk_tokens = 256;  // interrupts are seen between chunks
 };
 
@@ -41,9 +42,9 @@ class Generation {
   std::optional<Work> work();
   // After a successful step that contained work(): samples, parses, and says what was added.
   Delta advance();
-  // Stops here: everything sampled so far stays in the context. Stop::interrupted when not done.
+  // Stops here: what was said so far is the reply. Stop::interrupted when not done.
   void interrupt();
-  // The finished reply; tokens are those in the context after the prompt. Call once, when done.
+  // The finished reply with all its tokens. Call once, when done.
   Turn finish();
 
   int prompt_tokens_left() const;  // for progress

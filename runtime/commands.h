@@ -17,5 +17,7 @@ void add_show_command(CLI::App& app);
 void add_sandbox_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_logits_command(CLI::App& app);
+void add_render_command(CLI::App& app);
+void add_tokenize_command(CLI::App& app);
 
 }  // namespace corvid::runtime

@@ -31,6 +31,8 @@ int run(int argc, char** argv) {
   runtime::add_sandbox_command(app);
   runtime::add_doctor_command(app);
   runtime::add_logits_command(app);
+  runtime::add_render_command(app);
+  runtime::add_tokenize_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& end) {

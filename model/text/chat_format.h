@@ -57,7 +57,8 @@ class ChatFormat {
   virtual ReasoningRule reasoning_rule() const = 0;
   // The special tokens that prompts and replies are written with.
   virtual std::vector<std::string_view> special_tokens() const = 0;
-  // Those of them that the model may say; the first one ends its reply.
+  // Those of them that the model may say: first the one that ends its reply; others only while it
+  // reasons.
   virtual std::vector<std::string_view> reply_tokens() const = 0;
 
   virtual Pieces open(std::string_view system, std::span<const ToolSpec> tools) const = 0;

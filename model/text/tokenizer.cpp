@@ -20,7 +20,13 @@ namespace corvid::model {
 namespace {
 
 // Token types of the file format.
-enum TokenType : std::int64_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4 };
+enum TokenType : std::int64_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+};
 
 constexpr std::uint32_t kNoRank = std::numeric_limits<std::uint32_t>::max();
 
@@ -201,14 +207,15 @@ void Tokenizer::Tables::read_tokens(const GgufFile& file) {
   starts.push_back(0);
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     const std::int64_t type = types ? (*types)[id] : kNormal;
-    const bool special = type == kControl || type == kUserDefined;
+    const bool named = type == kControl || type == kUserDefined;
+    const bool special = named || type == kUnknown || type == kUnused;  // never out of plain text
     const std::size_t start = arena.size();
     if (special) {
       if (tokens[id].empty()) {
         throw ModelError(file.name() + ": special token " + std::to_string(id) + " is empty");
       }
       arena += tokens[id];
-      special_ids.emplace(tokens[id], static_cast<Token>(id));
+      if (named) special_ids.emplace(tokens[id], static_cast<Token>(id));
     } else if (!append_bytes(tokens[id], arena)) {
       throw ModelError(file.name() + ": token " + std::to_string(id) + " is not byte-level BPE");
     }

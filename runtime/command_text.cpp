@@ -1,0 +1,89 @@
+// corvid render and corvid tokenize: what a model sees of a conversation, and of a text.
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include "model/files/gguf.h"
+#include "model/text/chat_format.h"
+#include "model/text/messages.h"
+#include "model/text/tokenizer.h"
+#include "runtime/commands.h"
+#include "runtime/error.h"
+#include "runtime/local_model.h"
+
+namespace corvid::runtime {
+namespace {
+
+struct TextOptions {
+  std::string model, input = "-", chat_format = "deepseek-v3.2";
+  bool ids = false;
+  bool special = false;
+};
+
+std::string read_input(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::ifstream in(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in) throw RuntimeError("cannot read '" + path + "'", kUsage);
+  return text;
+}
+
+std::shared_ptr<const model::Tokenizer> load_tokenizer(const std::string& path) {
+  const auto file = path == kBuiltinModel ? builtin_model_file() : model::GgufFile::open(path);
+  auto tokenizer = model::Tokenizer::load(*file);
+  if (!tokenizer) throw RuntimeError(path + " carries no tokenizer", kModelError);
+  return tokenizer;
+}
+
+void print_ids(const std::vector<model::Token>& ids) {
+  for (std::size_t i = 0; i < ids.size(); ++i) std::cout << (i ? " " : "") << ids[i];
+  std::cout << "\n";
+}
+
+void render(const TextOptions& options) {
+  const auto format = model::ChatFormat::named(options.chat_format);
+  const model::Conversation conversation = model::read_conversation(read_input(options.input));
+  const model::Pieces prompt =
+      format->render(conversation.messages, conversation.tools, conversation.thinking);
+  if (!options.ids) {
+    std::cout << model::text_of(prompt);
+  } else {
+    print_ids(load_tokenizer(options.model)->encode(prompt));
+  }
+}
+
+void tokenize(const TextOptions& options) {
+  const auto tokenizer = load_tokenizer(options.model);
+  const std::string text = read_input(options.input);
+  print_ids(options.special ? tokenizer->encode_special(text) : tokenizer->encode(text));
+}
+
+}  // namespace
+
+void add_render_command(CLI::App& app) {
+  auto options = std::make_shared<TextOptions>();
+  CLI::App* command = app.add_subcommand(
+      "render", "Print the prompt that a conversation becomes, byte for byte as a model sees it");
+  command
+      ->add_option("messages", options->input,
+                   "JSON file in OpenAI's shape {messages, tools, thinking}; - is stdin")
+      ->required();
+  command->add_option("--chat-format", options->chat_format, "Chat format")->capture_default_str();
+  CLI::Option* model = command->add_option("--model", options->model, "GGUF file, or built-in");
+  command->add_flag("--ids", options->ids, "Print token ids instead of text")->needs(model);
+  command->callback([options] { render(*options); });
+}
+
+void add_tokenize_command(CLI::App& app) {
+  auto options = std::make_shared<TextOptions>();
+  CLI::App* command = app.add_subcommand("tokenize", "Print the token ids of a text");
+  command->add_option("text", options->input, "File; - is stdin")->capture_default_str();
+  command->add_option("--model", options->model, "GGUF file, or built-in")->required();
+  command->add_flag("--special", options->special, "Recognise special tokens in the text");
+  command->callback([options] { tokenize(*options); });
+}
+
+}  // namespace corvid::runtime
