@@ -1,0 +1,50 @@
+#!/usr/bin/python3
+"""Writes the seeds of a fuzz target into a folder: seeds.py TARGET FOLDER."""
+import json
+import os
+import struct
+import sys
+
+target, folder = sys.argv[1:]
+vectors = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vectors")
+
+
+def text(value):
+    data = value.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def small_gguf():
+    keys = [text("general.architecture") + struct.pack("<I", 8) + text("deepseek32"),
+            text("n") + struct.pack("<II", 4, 7),
+            text("f") + struct.pack("<If", 6, 0.5),
+            text("words") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b c"),
+            text("ints") + struct.pack("<IIQ3i", 9, 5, 3, 1, 2, 3),
+            text("tokenizer.ggml.model") + struct.pack("<I", 8) + text("gpt2"),
+            text("tokenizer.ggml.pre") + struct.pack("<I", 8) + text("deepseek-v3"),
+            text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b"),
+            text("tokenizer.ggml.merges") + struct.pack("<IIQ", 9, 8, 1) + text("a b")]
+    tensors = [text("a.weight") + struct.pack("<I2qIQ", 2, 4, 2, 0, 0),
+               text("b.weight") + struct.pack("<IqIQ", 1, 32, 8, 32)]
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys + tensors)
+    return head + b"\0" * (-len(head) % 32) + b"\1" * 96
+
+
+def replies():
+    for case in json.load(open(os.path.join(vectors, "chat-v3.2.json"), encoding="utf-8")).values():
+        yield case["prompt"][-600:]
+
+
+seeds = []
+if target == "gguf":
+    seeds = [small_gguf()]
+elif target == "tokenizer":
+    golden = json.load(open(os.path.join(vectors, "deepseek-v3.2-golden.json"), encoding="utf-8"))
+    seeds = [case["text"].encode() for case in golden]
+elif target == "turn_parser":
+    seeds = [mode + reply.encode() for reply in replies() for mode in (b"\0\0", b"\1\2")]
+elif target == "constraint":
+    seeds = [reply.encode() for reply in replies()] + [bytes(range(256)) * 4]
+for i, seed in enumerate(seeds):
+    with open(os.path.join(folder, f"seed-{i}"), "wb") as file:
+        file.write(seed)
