@@ -82,12 +82,12 @@ ordered_json search(const sandbox::Files& files, const ordered_json& arguments,
 
 }  // namespace
 
-void add_file_functions(sandbox::LuaVm& vm, const sandbox::Files& files, std::stop_token stop) {
-  vm.add_function("read", [&files](const ordered_json& a) { return read(files, a); });
-  vm.add_function("write", [&files](const ordered_json& a) { return write(files, a); });
-  vm.add_function("list", [&files](const ordered_json& a) { return list(files, a); });
+void add_file_functions(sandbox::LuaVm& vm, LuaFiles lent) {
+  vm.add_function("read", [lent](const ordered_json& a) { return read(lent.files(), a); });
+  vm.add_function("write", [lent](const ordered_json& a) { return write(lent.files(), a); });
+  vm.add_function("list", [lent](const ordered_json& a) { return list(lent.files(), a); });
   vm.add_function("search",
-                  [&files, stop](const ordered_json& a) { return search(files, a, stop); });
+                  [lent](const ordered_json& a) { return search(lent.files(), a, lent.stop()); });
 }
 
 }  // namespace corvid::tools

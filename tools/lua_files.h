@@ -2,6 +2,7 @@
 // with the same limits as the tools of these names.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 
 #include "sandbox/files.h"
@@ -9,7 +10,12 @@
 
 namespace corvid::tools {
 
-// The files outlive the machine. `stop` is asked by each search.
-void add_file_functions(sandbox::LuaVm& vm, const sandbox::Files& files, std::stop_token stop);
+// Asked at each call, on its thread.
+struct LuaFiles {
+  std::function<const sandbox::Files&()> files;
+  std::function<std::stop_token()> stop;
+};
+
+void add_file_functions(sandbox::LuaVm& vm, LuaFiles lent);
 
 }  // namespace corvid::tools

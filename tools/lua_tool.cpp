@@ -39,7 +39,8 @@ asio::awaitable<ToolResult> LuaTool::call(ToolCall call, ToolContext& context) {
   const std::string script = arguments["script"].get<std::string>();
   auto work = [&files = context.files, script](std::stop_token stop) {
     sandbox::LuaVm vm;
-    add_file_functions(vm, files, stop);
+    const auto lent_files = [&files]() -> const sandbox::Files& { return files; };
+    add_file_functions(vm, {lent_files, [stop] { return stop; }});
     return vm.run(script, "script", stop);
   };
   const sandbox::LuaResult result = co_await sandbox::offload(context.pool, std::move(work));

@@ -29,7 +29,8 @@ std::string_view without_broken_start(std::string_view tail) {
 std::string shell_text(const sandbox::ProcessResult& done, const ShellTextOptions& options) {
   std::string last = ending(done, options.deadline);
   const std::string hint = options.spill.empty() ? "" : "all of it is in " + options.spill;
-  const std::size_t room_for_ending = last.size() + 80;
+  std::size_t room_for_ending = last.size() + 80;
+  for (const std::string& notice : done.notices) room_for_ending += notice.size() + 3;
   const std::size_t budget =
       options.budget_bytes > room_for_ending ? options.budget_bytes - room_for_ending : 0;
   const bool was_cut = !done.tail.empty();
@@ -56,6 +57,7 @@ std::string shell_text(const sandbox::ProcessResult& done, const ShellTextOption
   }
   if (!text.empty() && text.back() != '\n') text += '\n';
   if (escaped) text += "[bytes that are not UTF-8 are shown as \\xHH]\n";
+  for (const std::string& notice : done.notices) text += "[" + escape_invalid(notice) + "]\n";
   return text + last;
 }
 

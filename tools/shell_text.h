@@ -1,5 +1,6 @@
 // What the model reads of a finished process: its output as text, and in the last line how it
-// ended: [exit N], [killed by signal N], [timed out after N s] or [interrupted]. Pure.
+// ended, after what the sandbox has to say: [exit N], [killed by signal N], [timed out after N s]
+// or [interrupted]. Pure.
 #pragma once
 
 #include <chrono>

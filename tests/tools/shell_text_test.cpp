@@ -34,6 +34,12 @@ TEST(ShellText, TheLastLineSaysHowTheProcessEnded) {
   EXPECT_EQ(shell_text(killed, {}), "x\n[interrupted]");
 }
 
+TEST(ShellText, WhatTheSandboxSaysComesBeforeTheEnding) {
+  sandbox::ProcessResult done = finished("x\n");
+  done.notices = {"A thing was undone."};
+  EXPECT_EQ(shell_text(done, {}), "x\n[A thing was undone.]\n[exit 0]");
+}
+
 TEST(ShellText, BytesThatAreNoTextAreEscapedAndSaidToBe) {
   EXPECT_EQ(shell_text(finished("a\xFF\n"), {}),
             "a\\xff\n[bytes that are not UTF-8 are shown as \\xHH]\n[exit 0]");
