@@ -37,10 +37,18 @@ class PluginTest : public testing::Test {
     return tools::finish(io_, toolbox_.run({{"call-1", name, arguments.dump()}}, context_, {}))[0];
   }
 
+  // Plugins lie where the policy lets them be read.
+  static sandbox::Policy policy_of(const std::filesystem::path& workspace,
+                                   const std::filesystem::path& plugins) {
+    sandbox::Policy policy = sandbox::default_policy(workspace);
+    policy.readable.push_back(plugins);
+    return policy;
+  }
+
   tools::ScratchFolder workspace_, folder_, state_;
   asio::io_context io_;
   asio::thread_pool pool_{2};
-  sandbox::Policy policy_ = sandbox::default_policy(workspace_.path());
+  sandbox::Policy policy_ = policy_of(workspace_.path(), folder_.path());
   std::unique_ptr<sandbox::Sandbox> sandbox_ = sandbox::make_sandbox(policy_);
   sandbox::Files files_{policy_};
   tools::ToolContext context_{*sandbox_, files_, pool_, ""};
