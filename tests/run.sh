@@ -72,25 +72,6 @@ suite() {
   note "$preset: tests" "$result" $((SECONDS - start))
 }
 
-fuzz() {
-  build fuzz || return 1
-  local target bad=0 seeds
-  for target in build/fuzz/fuzz_*; do
-    [ -x "$target" ] && [ -f "$target" ] || continue
-    seeds=tests/fuzz/${target##*/fuzz_}
-    mkdir -p "$scratch/corpus"
-    "$target" -max_total_time=60 -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 \
-      "$scratch/corpus" $([ -d "$seeds" ] && echo "$seeds") 2>"$scratch/fuzz.log" || {
-      tail -n 40 "$scratch/fuzz.log"
-      bad=1
-    }
-    printf '%s: %s runs\n' "${target##*/}" \
-      "$(sed -n 's/stat::number_of_executed_units: *//p' "$scratch/fuzz.log")"
-    rm -rf "$scratch/corpus"
-  done
-  return $bad
-}
-
 if ! tests/packages.sh "$packages"; then
   echo "The packages above could not be installed." >&2
   echo "0 passed, 1 failed"
@@ -104,7 +85,7 @@ if [ "$packages" = all ]; then
   stage "exam, shuffled: below 5%" tests/eval/run_eval.py --jobs "$cores" --shuffled --max 4.99
   suite asan
   suite tsan
-  stage "fuzzing" fuzz
+  stage "fuzzing" tests/fuzz/run.sh 60
 fi
 
 printf '\n'

@@ -45,6 +45,13 @@ elif target == "turn_parser":
     seeds = [mode + reply.encode() for reply in replies() for mode in (b"\0\0", b"\1\2")]
 elif target == "constraint":
     seeds = [reply.encode() for reply in replies()] + [bytes(range(256)) * 4]
+elif target == "sse":
+    call = {"index": 0, "id": "x", "function": {"name": "shell", "arguments": "{}"}}
+    delta = {"content": "a", "reasoning_content": "b", "tool_calls": [call]}
+    chunk = json.dumps({"choices": [{"delta": delta, "finish_reason": "tool_calls"}]})
+    seeds = [f": ping\n\ndata: {chunk}\n\ndata: [DONE]\n\n".encode()]
+elif target == "text":
+    seeds = [b"int main() {\n  return 0;\n}\n\0return 0;\0return [a-z]+;", b"a/b.c\0**/*.{c,h}\0"]
 for i, seed in enumerate(seeds):
     with open(os.path.join(folder, f"seed-{i}"), "wb") as file:
         file.write(seed)

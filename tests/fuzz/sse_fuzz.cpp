@@ -1,0 +1,40 @@
+// A server may send anything: events are the same however the bytes are cut, and a payload is
+// either understood or refused with a message.
+#include <cstdlib>
+#include <vector>
+
+#include "runtime/chat_stream.h"
+#include "runtime/error.h"
+#include "runtime/sse_parser.h"
+
+namespace {
+
+using namespace corvid::runtime;
+
+std::vector<SseEvent> events(std::string_view bytes, std::size_t step) {
+  SseParser parser(4096);
+  std::vector<SseEvent> found;
+  for (std::size_t at = 0; at < bytes.size(); at += step) {
+    parser.feed(bytes.substr(at, step));
+    while (auto event = parser.next()) found.push_back(*event);
+  }
+  parser.end();
+  while (auto event = parser.next()) found.push_back(*event);
+  return found;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const std::vector<SseEvent> whole = events(bytes, size + 1);
+  if (whole != events(bytes, 1) || whole != events(bytes, 3)) std::abort();
+  try {
+    ChatStream stream;
+    for (const SseEvent& event : whole) stream.add(event.data);
+    stream.finish(corvid::model::Stop::length);
+    stream.finish({});
+  } catch (const RuntimeError&) {
+  }
+  return 0;
+}
