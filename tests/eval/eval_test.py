@@ -13,7 +13,7 @@ import unittest
 
 from chore import fill
 from chores import CHORES
-from workspace import attempt, oracle
+from workspace import attempt, oracle, staged
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONVERSATIONS = 600
@@ -55,6 +55,21 @@ def python_with_numpy():
     raise RuntimeError("numpy is missing: tests/packages.sh test")
 
 
+def recital(prompt, workspace):
+    """Every file of the workspace."""
+    texts = (p for p in sorted(workspace.rglob("*")) if p.is_file() and ".git" not in p.parts)
+    return "\n".join(f"{p.relative_to(workspace)}:\n{p.read_text()}" for p in texts)
+
+
+CHEAP = {
+    "silence": lambda prompt, workspace: "",
+    "an empty promise": lambda prompt, workspace: "Done, I have done that for you.",
+    "an echo": lambda prompt, workspace: prompt,
+    "a recital": recital,
+    "a plea": lambda prompt, workspace: "That is beyond me, use a bigger model with --model.",
+}
+
+
 class Exam(unittest.TestCase):
     def test_has_300_chores_with_wordings_of_their_own(self):
         self.assertEqual(len(CHORES), 300)
@@ -75,29 +90,21 @@ class Exam(unittest.TestCase):
                 problem, dialogue = attempt(chore, oracle(chore))
                 self.assertIsNone(problem, dialogue)
 
-    def test_silence_fails(self):
-        self.nothing_passes(lambda prompt, workspace, number: "")
-
-    def test_saying_done_without_doing_fails(self):
-        self.nothing_passes(lambda prompt, workspace, number: "Done, I have done that for you.")
-
-    def test_repeating_the_task_fails(self):
-        # Naming the first of two options right is luck: at most the either-or chores may pass.
-        passed = self.passed_by(lambda prompt, workspace, number: prompt)
-        self.assertLessEqual(len(passed), 6, passed)
-
-    def test_reciting_the_whole_workspace_fails(self):
-        def recite(prompt, workspace, number):
-            command = "find . -type f | grep -v .git/ | xargs tail -n +1"
-            done = subprocess.run(["bash", "-c", command], cwd=workspace, stdout=subprocess.PIPE)
-            return done.stdout.decode()
-        passed = self.passed_by(recite)
-        self.assertLessEqual(len(passed), 30, passed)
-
-    def test_always_pleading_incapable_solves_less_than_a_twentieth(self):
-        passed = self.passed_by(lambda prompt, workspace, number:
-                                "That is beyond me; give me a bigger model with --model.")
-        self.assertLess(len(passed), 15, passed)
+    def test_nothing_cheap_solves_a_chore(self):
+        passed = {name: [] for name in CHEAP}
+        for chore in CHORES:
+            with staged(chore) as (workspace, facts, judge):
+                for name, answer in CHEAP.items():
+                    said = [answer(fill(t.wording, facts), workspace) for t in chore.turns]
+                    if judge(said) is None:
+                        passed[name].append(chore.id)
+        self.assertEqual(passed["silence"], [])
+        self.assertEqual(passed["an empty promise"], [])
+        # To name the first of two options is luck: the either-or chores.
+        self.assertLessEqual(len(passed["an echo"]), 6, passed["an echo"])
+        self.assertLessEqual(len(passed["a recital"]), 30, passed["a recital"])
+        # Less than a twentieth: what the program with shuffled weights must stay below, too.
+        self.assertLess(len(passed["a plea"]), 15, passed["a plea"])
 
     def test_shares_no_wording_with_the_training_data(self):
         prompts = training_prompts()
@@ -111,12 +118,6 @@ class Exam(unittest.TestCase):
                 if hit:
                     shared[f"{chore.id}: {turn.wording}"] = hit
         self.assertFalse(shared, "\n" + "\n".join(f"{k}: {v}" for k, v in shared.items()))
-
-    def nothing_passes(self, answer):
-        self.assertEqual(self.passed_by(answer), [])
-
-    def passed_by(self, answer):
-        return [chore.id for chore in CHORES if attempt(chore, answer)[0] is None]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """Runs a chore in a workspace of its own and judges it, whoever answers."""
+import contextlib
 import pathlib
 import shutil
 import subprocess
@@ -7,11 +8,12 @@ import tempfile
 from chore import fill, judge_answer, judge_files, shell_environment, snapshot
 
 
-def attempt(chore, answer, keep=False):
-    """Stages the chore, asks `answer(prompt, workspace, turn)` for each turn and judges.
+@contextlib.contextmanager
+def staged(chore):
+    """A fresh workspace of the chore: (workspace, facts, judge), gone afterwards.
 
-    Returns (problem or None, [(prompt, answer)]). Answers are judged as they come, files at the
-    end. The folder's name tells nothing about the chore.
+    `judge` gives the first thing that is wrong with the answers and the files, or None. The
+    folder's name tells nothing about the chore.
     """
     home = pathlib.Path(tempfile.mkdtemp(prefix="chore-"))
     workspace = home / "work"
@@ -20,16 +22,24 @@ def attempt(chore, answer, keep=False):
         world, facts = chore.stage()
         world.build(workspace)
         before = snapshot(workspace)
-        dialogue, problem = [], None
+
+        def judge(answers):
+            problems = [judge_answer(t, facts, said) for t, said in zip(chore.turns, answers)]
+            problems.append(judge_files(chore, facts, before, workspace))
+            return next((p for p in problems if p), None)
+        yield workspace, facts, judge
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def attempt(chore, answer):
+    """Asks `answer(prompt, workspace, number)` for each turn: (problem, [(prompt, answer)])."""
+    with staged(chore) as (workspace, facts, judge):
+        dialogue = []
         for number, turn in enumerate(chore.turns):
             prompt = fill(turn.wording, facts)
-            said = answer(prompt, workspace, number)
-            dialogue.append((prompt, said))
-            problem = problem or judge_answer(turn, facts, said)
-        return problem or judge_files(chore, facts, before, workspace), dialogue
-    finally:
-        if not keep:
-            shutil.rmtree(home, ignore_errors=True)
+            dialogue.append((prompt, answer(prompt, workspace, number)))
+        return judge([said for _, said in dialogue]), dialogue
 
 
 def oracle(chore):
