@@ -136,6 +136,7 @@ asio::awaitable<model::Turn> LocalDialogue::reply(OnDelta on_delta) {
   request.sampling.seed = options_.seed + replies_++;
   request.thinking = options_.thinking;
   request.max_tokens = options_.max_reply_tokens;
+  if (request.max_tokens == 0) request.max_tokens = engine_.engine().max_context_tokens() / 2;
   request.on_progress = [mailbox](const model::Delta& delta, double prefill_fraction) {
     mailbox->put_progress(delta, prefill_fraction);
   };

@@ -21,7 +21,7 @@ namespace corvid::runtime {
 struct LocalOptions {
   model::Thinking thinking = model::Thinking::on;
   std::uint64_t seed = 0;
-  int max_reply_tokens = 0;  // 0: the room in the context
+  int max_reply_tokens = 0;  // 0: half of the context
 };
 
 class LocalDialogue : public Dialogue {

@@ -26,6 +26,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.footer(
       "\nStart with: corvid run \"count the files here\"\nHelp on a command: corvid run --help");
+  runtime::add_run_command(app);
+  runtime::add_resume_command(app);
   runtime::add_sessions_command(app);
   runtime::add_show_command(app);
   runtime::add_sandbox_command(app);

@@ -1,0 +1,217 @@
+// `corvid run` and its sisters as a user starts them, against a scripted server or the model
+// inside.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/memory/scratch_folder.h"
+#include "tests/runtime/model_server.h"
+
+namespace corvid::tests {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+struct Outcome {
+  int code = -1;  // -signal when killed
+  std::string out, err;
+};
+
+class RunCommand : public testing::Test {
+ protected:
+  RunCommand() { std::filesystem::create_directories(folder / "work"); }
+
+  // Starts the program with its own HOME; stdin is empty.
+  pid_t start(const std::vector<std::string>& arguments) {
+    std::vector<std::string> words = {CORVID_BINARY};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    const std::string home = "HOME=" + folder.path().string();
+    std::vector<std::string> environment = {home, std::string("PATH=") + getenv("PATH"),
+                                            "LANG=C.UTF-8"};
+    std::vector<char*> envp;
+    for (std::string& variable : environment) envp.push_back(variable.data());
+    envp.push_back(nullptr);
+    const std::string work = (folder / "work").string(), out = (folder / "out").string(),
+                      err = (folder / "err").string(), in = (folder / "in").string();
+    std::ofstream(in) << input;
+    const pid_t child = fork();
+    if (child != 0) return child;
+    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
+    dup2(open(in.c_str(), O_RDONLY), 0);
+    dup2(open(out.c_str(), flags, 0600), 1);
+    dup2(open(err.c_str(), flags, 0600), 2);
+    if (chdir(work.c_str()) != 0) _exit(126);
+    execve(CORVID_BINARY, argv.data(), envp.data());
+    _exit(127);
+  }
+
+  Outcome end(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text_of("out"),
+            text_of("err")};
+  }
+  Outcome run(const std::vector<std::string>& arguments) { return end(start(arguments)); }
+
+  std::string text_of(const char* name) {
+    std::ifstream file(folder / name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  // The journaled steps of the last session.
+  std::vector<json> steps() {
+    std::vector<json> found;
+    std::istringstream lines(run({"show", "--json"}).out);
+    for (std::string line; std::getline(lines, line);) found.push_back(json::parse(line));
+    return found;
+  }
+
+  ScratchFolder folder;
+  std::string input;
+};
+
+std::string shell(const std::string& command) {
+  return json{{"command", command}}.dump();
+}
+
+// Calls the commands one after the other, then answers.
+ModelServer::Script commands_then(std::vector<std::string> commands, std::string answer) {
+  return [commands, answer](ServerConnection& connection, const ReceivedRequest&, int n) {
+    if (n < static_cast<int>(commands.size())) {
+      connection.call("c" + std::to_string(n), "shell", shell(commands[n]), "I look.");
+    } else {
+      connection.say(answer, "I know.");
+    }
+  };
+}
+
+TEST_F(RunCommand, PrintsTheAnswerOnStdoutAndTheRestOnStderr) {
+  ModelServer server(commands_then({"echo hello > file; cat file"}, "It says hello."));
+  const Outcome outcome = run({"run", "--model", server.url(), "what does it say?"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "It says hello.\n");
+  EXPECT_NE(outcome.err.find("> shell"), std::string::npos) << outcome.err;
+  EXPECT_EQ(text_of("work/file"), "hello\n");
+  const json last = json::parse(server.posts().back().body);
+  EXPECT_EQ(last.at("messages").back().at("content"), "hello\n[exit 0]");
+}
+
+TEST_F(RunCommand, TheFirstRequestIsSmall) {
+  ModelServer server(commands_then({}, "Hi."));
+  ASSERT_EQ(run({"run", "--model", server.url(), "hi"}).code, 0);
+  const std::string body = server.posts().at(0).body;
+  EXPECT_LE(body.size(), 6000u) << body;
+  EXPECT_LE(json::parse(body).at("tools").dump().size(), 3000u);
+}
+
+TEST_F(RunCommand, ReadsTheTaskFromStdin) {
+  ModelServer server(commands_then({}, "Hi."));
+  input = "a task\nin two lines\n";
+  ASSERT_EQ(run({"run", "--model", server.url(), "-"}).code, 0);
+  const json body = json::parse(server.posts().at(0).body);
+  EXPECT_EQ(body.at("messages").back().at("content"), "a task\nin two lines");
+}
+
+TEST_F(RunCommand, JsonIsOneEventALine) {
+  ModelServer server(commands_then({"true"}, "Done."));
+  const Outcome outcome = run({"run", "--json", "--model", server.url(), "go"});
+  std::istringstream lines(outcome.out);
+  std::vector<std::string> types;
+  int seq = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const json event = json::parse(line);
+    EXPECT_EQ(event.at("v"), 1);
+    EXPECT_EQ(event.at("seq"), ++seq);
+    types.push_back(event.at("type"));
+  }
+  ASSERT_FALSE(types.empty());
+  EXPECT_EQ(types.front(), "session_started");
+  EXPECT_EQ(types.back(), "turn_finished");
+  for (const char* type : {"prompted", "step_finished", "call_started", "call_finished"}) {
+    EXPECT_EQ(std::ranges::count(types, type) > 0, true) << type;
+  }
+}
+
+TEST_F(RunCommand, ExitCodesTellWhatHappened) {
+  ModelServer server(commands_then({"true", "echo 1", "echo 2", "echo 3"}, "Done."));
+  EXPECT_EQ(run({"run"}).code, 2);
+  EXPECT_EQ(run({"run", "--think", "maybe", "x"}).code, 2);
+  EXPECT_EQ(run({"run", "--model", "/nowhere.gguf", "x"}).code, 3);
+  EXPECT_EQ(run({"run", "--model", "http://127.0.0.1:1/v1", "x"}).code, 3);
+  EXPECT_EQ(run({"run", "--model", server.url(), "--max-steps", "2", "x"}).code, 4);
+  EXPECT_EQ(run({"show", "nothing"}).code, 2);
+}
+
+TEST_F(RunCommand, CtrlCStopsTheToolAndKeepsTheSession) {
+  ModelServer server(commands_then({"touch started; sleep 60"}, "Done."));
+  const auto begun = std::chrono::steady_clock::now();
+  const pid_t child = start({"run", "--model", server.url(), "go"});
+  while (!std::filesystem::exists(folder / "work/started")) std::this_thread::sleep_for(5ms);
+  kill(child, SIGINT);
+  const Outcome outcome = end(child);
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+  const std::vector<json> found = steps();
+  ASSERT_EQ(found.size(), 3u);  // prompt, turn, and the one result
+  EXPECT_EQ(found[2].at("kind"), "result");
+}
+
+TEST_F(RunCommand, KillLosesOnlyTheRunningStepAndResumeDoesNotRepeatIt) {
+  ModelServer server([](ServerConnection& connection, const ReceivedRequest&, int n) {
+    if (n == 0) return connection.call("c0", "shell", shell("echo one >> log"));
+    if (n == 1) return connection.call("c1", "shell", shell("echo two >> log; sleep 60"));
+    connection.say("Resumed.");
+  });
+  const pid_t child = start({"run", "--model", server.url(), "go"});
+  while (text_of("work/log") != "one\ntwo\n") std::this_thread::sleep_for(5ms);
+  kill(child, SIGKILL);
+  EXPECT_EQ(end(child).code, -SIGKILL);
+  ASSERT_EQ(steps().size(), 4u);  // prompt, turn, result, turn
+
+  const Outcome outcome = run({"resume"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "Resumed.\n");
+  EXPECT_EQ(text_of("work/log"), "one\ntwo\n");  // not run again
+  const json body = json::parse(server.posts().back().body);
+  bool told = false;
+  for (const json& message : body.at("messages")) {
+    told = told || (message.at("role") == "tool" && message.at("tool_call_id") == "c1" &&
+                    message.at("content").get<std::string>().find("interrupted, effects unknown") !=
+                        std::string::npos);
+  }
+  EXPECT_TRUE(told) << body.dump(1);
+}
+
+TEST_F(RunCommand, TheModelInsideAnswersAndIsOfferedExactlyItsProfile) {
+  std::ofstream(folder / "work/AGENTS.md") << "Be nice.";
+  const Outcome outcome = run({"run", "--max-steps", "3", "How many files are here?"});
+  EXPECT_NE(outcome.err.find("AGENTS.md is not shown"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(outcome.code == 0 || outcome.code == 4 || outcome.code == 5) << outcome.err;
+  ASSERT_GE(steps().size(), 2u);
+  EXPECT_FALSE(steps()[1].at("tokens").empty());
+}
+
+TEST_F(RunCommand, SessionsAreListedWithTheirTitles) {
+  ModelServer server(commands_then({}, "Hi."));
+  EXPECT_EQ(run({"sessions"}).out, "");
+  run({"run", "--model", server.url(), "first task"});
+  run({"run", "--model", server.url(), "second task"});
+  const std::string list = run({"sessions"}).out;
+  EXPECT_LT(list.find("second task"), list.find("first task"));
+  const std::string shown = run({"show", list.substr(0, 8)}).out;
+  EXPECT_NE(shown.find("second task"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("Hi."), std::string::npos) << shown;
+}
+
+}  // namespace
+}  // namespace corvid::tests
