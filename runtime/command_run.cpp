@@ -9,6 +9,8 @@
 #include "runtime/commands.h"
 #include "runtime/common_flags.h"
 #include "runtime/sinks.h"
+#include "runtime/terminal_output.h"
+#include "runtime/terminal_sink.h"
 #include "tools/text.h"
 
 namespace corvid::runtime {
@@ -86,10 +88,15 @@ void run_task(const CommonFlags& flags, AgentOptions options, const std::string&
   if (task.empty()) throw RuntimeError("The task is empty.", kUsage);
   JsonSink json(STDOUT_FILENO);
   PlainSink plain(STDOUT_FILENO, STDERR_FILENO);
+  TerminalOutput screen(STDOUT_FILENO);
+  TerminalSink terminal(screen);
   StatsSink stats(STDERR_FILENO);
+  EventSink* sink = &plain;
+  if (isatty(STDOUT_FILENO)) sink = &terminal;
+  if (flags.json) sink = &json;
   Agent agent(std::move(options));
   if (flags.stats) agent.events().add(stats);
-  agent.begin(flags.json ? static_cast<EventSink&>(json) : plain);
+  agent.begin(*sink);
   const Outcome outcome = agent.run(task);
   if (outcome.code != kOk) throw CLI::RuntimeError(outcome.code);
 }

@@ -26,6 +26,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.footer(
       "\nStart with: corvid run \"count the files here\"\nHelp on a command: corvid run --help");
+  runtime::add_interactive_session(app);
   runtime::add_run_command(app);
   runtime::add_resume_command(app);
   runtime::add_sessions_command(app);
@@ -42,7 +43,6 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? runtime::kOk : runtime::kUsage;
   }
-  if (app.get_subcommands().empty()) std::fputs(app.help().c_str(), stdout);
   return runtime::kOk;
 }
 
