@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "plugins/loader.h"
 #include "runtime/engine_thread.h"
 #include "runtime/folders.h"
 #include "runtime/instructions.h"
@@ -59,6 +60,8 @@ struct Agent::Parts {
   void open_model();
   void open_remote();
   void open_local();
+  bool has_profile() const;
+  void load_plugins();
   void offer();
   void enter_journal();
 
@@ -79,6 +82,7 @@ struct Agent::Parts {
 
   std::unique_ptr<sandbox::Sandbox> sandbox;
   std::unique_ptr<sandbox::Files> files;
+  std::unique_ptr<plugins::PluginSet> plugin_set;  // null for a model with a profile
   tools::Toolbox toolbox;
   std::optional<tools::ToolContext> context;
   std::optional<EventBus> events;
@@ -94,11 +98,17 @@ Agent::Parts::Parts(AgentOptions given) : options(std::move(given)) {
   header.policy = policy_json(sandbox->policy());
   for (auto& tool : tools::builtin_tools()) toolbox.add(std::move(tool));
   open_model();
+  load_plugins();
   enter_journal();
 
   context.emplace(tools::ToolContext{*sandbox, *files, workers});
   context->spill_folder = cache_folder() / "outputs" / info.id;
   context->approve = deny;
+  if (plugin_set && plugin_set->has_hooks()) {
+    context->hook = [this](std::string_view when, std::string json) {
+      return plugin_set->hook(std::string(when), std::move(json), *context);
+    };
+  }
   events.emplace(info.id);
   Session::Past past{info.id, replay(info, steps, header), static_cast<std::int64_t>(steps.size())};
   const Session::Rooms rooms{io.get_executor(), *dialogue,      toolbox, *context,
@@ -168,9 +178,38 @@ void Agent::Parts::open_local() {
   dialogue = std::make_unique<LocalDialogue>(*local, *engine, local_options);
 }
 
+bool Agent::Parts::has_profile() const {
+  return local && local->profile;
+}
+
+// A model with a profile was trained for its own tools and gets no others.
+void Agent::Parts::load_plugins() {
+  const fs::path folder = config_folder() / "plugins";
+  if (has_profile()) {
+    std::error_code none;
+    if (!fs::is_empty(folder, none) && !none) {
+      notices.push_back("This model keeps to its own tools: plugins are not offered to it.");
+    }
+    return;
+  }
+  plugins::PluginHost host{io.get_executor(), state_folder() / "plugins", {}};
+  host.notice = [this](std::string_view text) {
+    if (events) events->publish(Notice{std::string(text)});
+  };
+  plugin_set = std::make_unique<plugins::PluginSet>(folder, host);
+  plugin_set->add_tools(toolbox);
+  for (const plugins::PluginInfo& plugin : plugin_set->infos()) {
+    if (plugin.problem.empty()) continue;
+    notices.push_back("Plugin " + plugin.name + " was not loaded: " + plugin.problem);
+  }
+  for (std::string& text : plugins::strangers(header.workspace, folder)) {
+    notices.push_back(std::move(text));
+  }
+}
+
 // What the model is told at the start. A model with a profile gets exactly that.
 void Agent::Parts::offer() {
-  if (local && local->profile) {
+  if (has_profile()) {
     header.system = local->profile->system;
     header.tools = tools_json(local->profile->tools);
     const auto chain = agents_chain(header.workspace, config_folder());
