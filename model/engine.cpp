@@ -94,6 +94,10 @@ std::int64_t Engine::rows_computed() const {
   return parts_->transformer->rows_computed();
 }
 
+Traffic Engine::traffic() const {
+  return parts_->backend->traffic();
+}
+
 std::unique_ptr<Context> Engine::new_context() {
   return std::unique_ptr<Context>(new Context(std::unique_ptr<Context::Parts>(
       new Context::Parts{shared_from_this(), KvCache(*parts_->pool), {}, {}})));

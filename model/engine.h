@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "model/chat.h"
+#include "model/compute/traffic.h"
 
 namespace corvid::model {
 
@@ -59,6 +60,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   // Rows that the network has computed since load, counted in the forward pass itself.
   std::int64_t rows_computed() const;
+  Traffic traffic() const;
 
  private:
   struct Parts;

@@ -36,6 +36,7 @@ int run(int argc, char** argv) {
   runtime::add_logits_command(app);
   runtime::add_render_command(app);
   runtime::add_tokenize_command(app);
+  runtime::add_bench_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& end) {

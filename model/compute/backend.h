@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "model/chat.h"
+#include "model/compute/traffic.h"
 #include "model/files/gguf.h"
 
 namespace corvid::model {
@@ -152,13 +153,6 @@ struct Router {
   int groups_used = 1;  // a group scores by the sum of its two best
   bool normalise = false;
   float scale = 1;
-};
-
-// Bytes and multiply-adds of the operations so far, counted where they are read and done.
-struct Traffic {
-  std::int64_t weight_bytes = 0;
-  std::int64_t cache_bytes = 0;
-  std::int64_t operations = 0;  // multiply and add count as two
 };
 
 class Backend {

@@ -43,45 +43,48 @@ bool Transformer::forward(const Batch& batch, std::span<const int> rows,
 }
 
 void Transformer::layer(int i, int n_rows, std::span<const int> rows) {
-  attention(i, n_rows, rows);
-  // In the last layer only the rows whose logits are wanted go on.
-  const int n = i + 1 < c_.layers ? n_rows : static_cast<int>(rows.size());
-  if (n > 0) ffn(i, n);
+  const int n = keys_and_queries(i, n_rows, rows);
+  if (n == 0) return;
+  attention(i, n);
+  ffn(i, n);
 }
 
-void Transformer::attention(int i, int n_rows, std::span<const int> rows) {
+// Every row leaves its keys in the cache. In the last layer only the rows whose logits are wanted
+// go on from there; returns how many do.
+int Transformer::keys_and_queries(int i, int n_rows, std::span<const int> rows) {
   const LayerWeights& w = w_.layers[i];
   const bool sparse = c_.index_heads > 0;
   std::vector<Projection> keys = {{w.kv_a, kv_.top(n_rows)}};
   if (sparse) keys.push_back({w.index_k, index_key_.top(n_rows)});
-  const auto queries_of = [&](int n) {
-    std::vector<Projection> queries;
-    queries.push_back(c_.q_lora > 0 ? Projection{w.q_a, q_latent_.top(n)}
-                                    : Projection{w.q, q_.top(n)});
-    if (sparse) queries.push_back({w.index_weight, index_weight_.top(n)});
-    return queries;
+  const auto queries = [&](int n) {
+    std::vector<Projection> outs;
+    outs.push_back(c_.q_lora > 0 ? Projection{w.q_a, q_latent_.top(n)}
+                                 : Projection{w.q, q_.top(n)});
+    if (sparse) outs.push_back({w.index_weight, index_weight_.top(n)});
+    return outs;
   };
-  const KvRows stored{.layer = i,
-                      .latent = kv_.top(n_rows),
-                      .latent_norm = w.kv_a_norm,
-                      .rope = w_.rope,
-                      .index_key = sparse ? index_key_.top(n_rows) : Tensor{},
-                      .index_norm = w.index_k_norm};
-  int n = n_rows;
-  if (i + 1 < c_.layers || static_cast<int>(rows.size()) == n_rows) {
-    std::vector<Projection> both = queries_of(n);
-    both.insert(both.end(), keys.begin(), keys.end());
-    b_.project(x_.top(n), &w.attn_norm, both);
-    b_.store(stored);
-  } else {  // every row leaves its keys; only the wanted rows go on
-    b_.project(x_.top(n), &w.attn_norm, keys);
-    b_.store(stored);
-    n = static_cast<int>(rows.size());
-    if (n == 0) return;
-    b_.narrow(x_.top(n_rows), rows);
-    b_.project(x_.top(n), &w.attn_norm, queries_of(n));
+  const bool all = i + 1 < c_.layers || static_cast<int>(rows.size()) == n_rows;
+  const int n = all ? n_rows : static_cast<int>(rows.size());
+  if (all) {
+    for (const Projection& query : queries(n)) keys.push_back(query);
   }
+  b_.project(x_.top(n_rows), &w.attn_norm, keys);
+  b_.store({.layer = i,
+            .latent = kv_.top(n_rows),
+            .latent_norm = w.kv_a_norm,
+            .rope = w_.rope,
+            .index_key = sparse ? index_key_.top(n_rows) : Tensor{},
+            .index_norm = w.index_k_norm});
+  if (!all && n > 0) {
+    b_.narrow(x_.top(n_rows), rows);
+    b_.project(x_.top(n), &w.attn_norm, queries(n));
+  }
+  return n;
+}
 
+void Transformer::attention(int i, int n) {
+  const LayerWeights& w = w_.layers[i];
+  const bool sparse = c_.index_heads > 0;
   if (c_.q_lora > 0) {
     std::vector<Projection> heads = {{w.q_b, q_.top(n)}};
     if (sparse) heads.push_back({w.index_q, index_q_.top(n)});

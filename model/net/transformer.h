@@ -27,7 +27,8 @@ class Transformer {
 
  private:
   void layer(int i, int n_rows, std::span<const int> rows);
-  void attention(int i, int n_rows, std::span<const int> rows);
+  int keys_and_queries(int i, int n_rows, std::span<const int> rows);
+  void attention(int i, int n);
   void ffn(int i, int n_rows);
   void head(std::span<const std::span<float>> logits);
 

@@ -14,6 +14,7 @@ namespace corvid::model {
 namespace {
 
 constexpr int kSegmentTokens = 256;
+constexpr int kRows = 64;  // that a piece multiplies with one head's matrix
 
 std::size_t state_size(int heads, std::size_t latent) {
   return heads * (2 + latent);
@@ -24,12 +25,12 @@ std::size_t state_size(int heads, std::size_t latent) {
 void CpuBackend::store(const KvRows& rows) {
   const KvShape& shape = pages_.shape();
   const int n = rows.latent.rows;
-  constexpr int kRows = 8;
-  team_.each((n + kRows - 1) / kRows, [&](int piece, int thread) {
+  constexpr int kFew = 8;
+  team_.each((n + kFew - 1) / kFew, [&](int piece, int thread) {
     scratch_[thread].reserve(shape.latent + shape.rope + shape.index);
     float* latent = scratch_[thread].data();
     float* key = latent + shape.latent + shape.rope;
-    for (int i = piece * kRows; i < std::min(n, (piece + 1) * kRows); ++i) {
+    for (int i = piece * kFew; i < std::min(n, (piece + 1) * kFew); ++i) {
       const int page = batch_[i].pages[batch_[i].position / kPageTokens];
       const int slot = batch_[i].position % kPageTokens;
       const float* in = row(rows.latent, i);
@@ -49,24 +50,33 @@ void CpuBackend::store(const KvRows& rows) {
 void CpuBackend::attend(const LatentAttention& attention) {
   const PackedMatrix& k_b = packed(attention.k_b);
   const PackedMatrix& v_b = packed(attention.v_b);
-  const int n = attention.query.rows, heads = k_b.count(), width = pages_.width();
-  const int value = v_b.rows(), latent = v_b.columns();
-  const int latent_padded = k_b.panels() * kPanelRows;
-  assert(attention.out.width == heads * value && latent == pages_.shape().latent);
-
+  const std::int64_t head_rows = std::int64_t{attention.query.rows} * k_b.count();
+  assert(attention.out.width == k_b.count() * v_b.rows());
+  assert(v_b.columns() == pages_.shape().latent && k_b.rows() == pages_.shape().latent);
   prepare_attention(attention);
-  // Fold k_b into the queries. A padded panel spills into the rotated part, which is written last.
-  constexpr int kRows = 64;
+  fold_queries(attention);
+  attend_tiles(attention);
+  finish_sums(attention);
+  expand_values(attention);
+  count(k_b, k_b.count(), head_rows);
+  count(v_b, v_b.count(), head_rows);
+}
+
+// absorbed_ [n][heads][width]: k_b times the unrotated part, and beside it the rotated part.
+void CpuBackend::fold_queries(const LatentAttention& attention) {
+  const PackedMatrix& k_b = packed(attention.k_b);
+  const int n = attention.query.rows, heads = k_b.count(), width = pages_.width();
+  const int nope = k_b.columns(), rope = attention.rope.dims;
+  const std::ptrdiff_t stride = std::ptrdiff_t{heads} * width;
   const int blocks = (n + kRows - 1) / kRows;
   team_.each(heads * blocks, [&](int piece, int) {
     const int h = piece / blocks, first = piece % blocks * kRows;
     const int n_rows = std::min(kRows, n - first);
-    float* out = absorbed_.data() + (first * std::ptrdiff_t{heads} + h) * width;
-    multiply(k_b, h, 0, k_b.panels(), input_.input(first, h * k_b.columns()), nullptr, n_rows, out,
-             std::ptrdiff_t{heads} * width);
-    const int nope = k_b.columns(), rope = attention.rope.dims;
-    for (int i = 0; i < n_rows; ++i, out += std::ptrdiff_t{heads} * width) {
-      float* pe = out + latent;
+    float* out = absorbed_.data() + first * stride + h * width;
+    multiply(k_b, h, 0, k_b.panels(), input_.input(first, h * nope), nullptr, n_rows, out, stride);
+    // A padded panel has spilled into the rotated part, which is therefore written last.
+    for (int i = 0; i < n_rows; ++i, out += stride) {
+      float* pe = out + k_b.rows();
       std::memcpy(pe, row(attention.query, first + i) + h * (nope + rope) + nope,
                   rope * sizeof(float));
       turn(pe, attention.rope, first + i, RopePairs::interleaved);
@@ -74,32 +84,41 @@ void CpuBackend::attend(const LatentAttention& attention) {
       std::fill(pe + rope, out + width, 0.0f);
     }
   });
-  attend_tiles(attention);
-  count(k_b, heads, std::int64_t{n} * heads);
-  count(v_b, heads, std::int64_t{n} * heads);
+}
 
-  const bool codes = takes_codes(v_b.layout());
+// hidden_ [n][heads * latent]: the weighted sums of latents, ready for v_b.
+void CpuBackend::finish_sums(const LatentAttention& attention) {
+  const int n = attention.query.rows, heads = packed(attention.k_b).count();
+  const int latent = pages_.shape().latent;
+  const std::size_t padded = std::size_t(packed(attention.k_b).panels()) * kPanelRows;
+  const std::size_t size = state_size(heads, padded);
+  const bool codes = takes_codes(packed(attention.v_b).layout());
   hidden_.shape(n, heads * latent, !codes, codes);
   team_.each(n, [&](int i, int) {
-    const std::size_t size = state_size(heads, latent_padded);
     float* const state = states_.data() + std::size_t(i) * segments_ * size;
-    for (int s = 1; s < segments_; ++s) merge(heads, latent_padded, state + s * size, state);
+    for (int s = 1; s < segments_; ++s) merge(heads, padded, state + s * size, state);
     for (int h = 0; h < heads; ++h) {
-      float* u = state + 2 * heads + std::size_t(h) * latent_padded;
+      float* sum = state + 2 * heads + h * padded;
       const float total = state[heads + h];
-      for (int j = 0; j < latent; ++j) u[j] /= total;
-      if (codes) hidden_.encode(kernels_, i, h * latent, latent, u);
-      if (!codes) std::memcpy(hidden_.values(i) + h * latent, u, latent * sizeof(float));
+      for (int j = 0; j < latent; ++j) sum[j] /= total;
+      if (codes) hidden_.encode(kernels_, i, h * latent, latent, sum);
+      if (!codes) std::memcpy(hidden_.values(i) + h * latent, sum, latent * sizeof(float));
     }
   });
-  team_.each(heads * blocks, [&](int piece, int thread) {
+}
+
+void CpuBackend::expand_values(const LatentAttention& attention) {
+  const PackedMatrix& v_b = packed(attention.v_b);
+  const int n = attention.query.rows, value = v_b.rows();
+  const int padded = v_b.panels() * kPanelRows;
+  const int blocks = (n + kRows - 1) / kRows;
+  team_.each(v_b.count() * blocks, [&](int piece, int thread) {
     const int h = piece / blocks, first = piece % blocks * kRows;
     const int n_rows = std::min(kRows, n - first);
-    const int padded = v_b.panels() * kPanelRows;
     scratch_[thread].reserve(static_cast<std::size_t>(kRows) * padded);
     float* tile = scratch_[thread].data();
-    multiply(v_b, h, 0, v_b.panels(), hidden_.input(first, h * latent), nullptr, n_rows, tile,
-             padded);
+    multiply(v_b, h, 0, v_b.panels(), hidden_.input(first, h * v_b.columns()), nullptr, n_rows,
+             tile, padded);
     for (int i = 0; i < n_rows; ++i) {
       std::memcpy(row(attention.out, first + i) + h * value, tile + i * padded,
                   value * sizeof(float));
@@ -116,10 +135,10 @@ void CpuBackend::prepare_attention(const LatentAttention& attention) {
   const bool codes = takes_codes(k_b.layout());
   input_.shape(n, heads * nope, !codes, codes);
   absorbed_.reserve(static_cast<std::size_t>(n) * heads * pages_.width() + kPanelRows);
-  constexpr int kRows = 8;
-  team_.each((n + kRows - 1) / kRows, [&](int piece, int thread) {
+  constexpr int kFew = 8;
+  team_.each((n + kFew - 1) / kFew, [&](int piece, int thread) {
     scratch_[thread].reserve(nope);
-    for (int i = piece * kRows; i < std::min(n, (piece + 1) * kRows); ++i) {
+    for (int i = piece * kFew; i < std::min(n, (piece + 1) * kFew); ++i) {
       for (int h = 0; h < heads; ++h) {
         const float* in = row(attention.query, i) + h * head_width;
         float* out = codes ? scratch_[thread].data() : input_.values(i) + h * nope;

@@ -121,7 +121,10 @@ class CpuBackend final : public Backend {
   void score_page(const IndexQuery& query, int slot, const Row& row, int page, float* out) const;
   void prepare_index_query(const IndexQuery& query, int row, int slot);
   void prepare_attention(const LatentAttention& attention);
+  void fold_queries(const LatentAttention& attention);
   void attend_tiles(const LatentAttention& attention);
+  void finish_sums(const LatentAttention& attention);
+  void expand_values(const LatentAttention& attention);
   int tokens_of(const LatentAttention& attention, int row) const;
   std::size_t segment_scratch(int heads) const;
   void attend_segment(const LatentAttention& attention, int row, int segment, int thread,

@@ -1,0 +1,76 @@
+#include "model/compute/cpu/limits.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "model/compute/cpu/packed_matrix.h"
+#include "model/compute/cpu/threads.h"
+
+namespace corvid::model {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+double measure_read_bandwidth(int threads) {
+  Team team(threads);
+  constexpr std::size_t kWords = std::size_t{768} << 17;  // 768 MiB, beyond every cache
+  constexpr int kPieces = 256;
+  const Aligned<std::uint64_t> words(kWords);
+  const std::size_t piece = kWords / kPieces;
+  team.each(kPieces, [&](int i, int) { std::fill_n(words.data() + i * piece, piece, i); });
+  std::vector<std::uint64_t> sums(kPieces);
+  double best = 0;
+  for (int round = 0; round < 3; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    team.each(kPieces, [&](int i, int) {
+      const std::uint64_t* from = words.data() + i * piece;
+      std::uint64_t lanes[8] = {};  // independent sums keep many reads in flight
+      for (std::size_t j = 0; j < piece; j += 8) {
+        for (int lane = 0; lane < 8; ++lane) lanes[lane] += from[j + lane];
+      }
+      for (std::uint64_t lane : lanes) sums[i] += lane;
+    });
+    best = std::max(best, kWords * sizeof(std::uint64_t) / seconds_since(start));
+  }
+  return best;
+}
+
+double measure_multiply_peak(const Kernels& kernels, Layout layout, int threads) {
+  constexpr int kColumns = 512, kRows = 48, kCalls = 4000;
+  Team team(threads);
+  // Two panels and the rows fit into the first-level cache. Zeros multiply as fast as numbers.
+  const std::size_t bytes = std::size_t{kColumns} * kPanelRows * 4;
+  std::vector<Aligned<std::byte>> panels;
+  for (int i = 0; i < 2; ++i) {
+    panels.emplace_back(bytes);
+    std::memset(panels.back().data(), 0, bytes);
+  }
+  const std::vector<float> values(kRows * kColumns), scales(kRows * kColumns / kBlock);
+  const std::vector<std::int8_t> codes(values.size());
+  const std::vector<std::int32_t> offsets(scales.size());
+  const Input input{values.data(), kColumns,       codes.data(),     kColumns,
+                    scales.data(), offsets.data(), kColumns / kBlock};
+  double best = 0;
+  for (int round = 0; round < 3; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    team.each(threads * 8, [&](int, int) {
+      std::vector<float> out(kRows * 2 * kPanelRows);
+      const std::byte* const two[2] = {panels[0].data(), panels[1].data()};
+      for (int call = 0; call < kCalls / 8; ++call) {
+        kernels.multiply[static_cast<int>(layout)](two, 2, kColumns, input, nullptr, kRows,
+                                                   out.data(), 2 * kPanelRows);
+      }
+    });
+    const double operations = 2.0 * kRows * kColumns * 2 * kPanelRows * kCalls * threads;
+    best = std::max(best, operations / seconds_since(start));
+  }
+  return best;
+}
+
+}  // namespace corvid::model

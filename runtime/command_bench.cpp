@@ -1,0 +1,223 @@
+// corvid bench: prefill and decode rates of a model at several depths, and the machine's limits.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model/compute/cpu/limits.h"
+#include "model/engine.h"
+#include "model/files/gguf.h"
+#include "runtime/commands.h"
+#include "runtime/error.h"
+
+namespace corvid::runtime {
+namespace {
+
+struct BenchOptions {
+  std::string model;
+  model::EngineOptions engine;
+  int prompt = 512, generate = 32, repeats = 3;
+  int contexts = 1;
+  std::vector<int> depths = {0};
+  bool json = false;
+};
+
+// Rates are medians over the repeats; bytes and operations are per token.
+struct BenchRun {
+  int depth = 0;
+  double prefill_rate = 0, decode_rate = 0;
+  double weight_bytes = 0, cache_bytes = 0;  // of a decoded token
+  double operations = 0;                     // of a prefilled token
+};
+
+struct Limits {
+  double read_bandwidth = 0, multiply_peak = 0;
+};
+
+struct BenchReport {
+  std::vector<BenchRun> runs;
+  Limits limits;
+  double load_seconds = 0, peak_rss_bytes = 0;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+// Any tokens do: the cost does not depend on them, but for the experts that they choose.
+std::vector<model::Token> some_tokens(int n, int vocab, std::uint32_t seed) {
+  std::vector<model::Token> tokens(n);
+  for (model::Token& token : tokens) {
+    seed = seed * 1664525 + 1013904223;
+    token = static_cast<model::Token>((seed >> 8) % vocab);
+  }
+  return tokens;
+}
+
+void prefill(model::Engine& engine, model::Context& context, int n, std::uint32_t seed) {
+  const std::vector<model::Token> tokens = some_tokens(n, engine.vocab_size(), seed);
+  const std::size_t chunk = engine.max_batch_tokens();
+  for (std::size_t at = 0; at < tokens.size(); at += chunk) {
+    const std::size_t size = std::min(chunk, tokens.size() - at);
+    const bool last = at + size == tokens.size();
+    const model::Work work{&context, std::span(tokens).subspan(at, size),
+                           last ? model::Rows::last : model::Rows::none};
+    engine.step({&work, 1});
+  }
+}
+
+// Decodes greedily in all contexts at once, so that the experts are those that the model chooses.
+double decode_seconds(model::Engine& engine,
+                      const std::vector<std::unique_ptr<model::Context>>& contexts, int n) {
+  std::vector<model::Token> next(contexts.size());
+  const auto start = Clock::now();
+  for (int i = 0; i < n; ++i) {
+    std::vector<model::Work> work;
+    for (std::size_t c = 0; c < contexts.size(); ++c) {
+      const std::span<const float> logits = contexts[c]->logits();
+      next[c] = static_cast<model::Token>(std::ranges::max_element(logits) - logits.begin());
+      work.push_back({contexts[c].get(), {&next[c], 1}, model::Rows::last});
+    }
+    engine.step(work);
+  }
+  return seconds_since(start);
+}
+
+BenchRun bench_depth(model::Engine& engine, const BenchOptions& options, int depth) {
+  const auto base = engine.new_context();
+  if (depth > 0) prefill(engine, *base, depth, 1);
+  std::vector<double> prefill_rates, decode_rates;
+  BenchRun run{.depth = depth};
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    std::vector<std::unique_ptr<model::Context>> contexts;
+    for (int c = 0; c < options.contexts; ++c) {
+      contexts.push_back(base->fork());
+      const model::Traffic before = engine.traffic();
+      const auto start = Clock::now();
+      prefill(engine, *contexts.back(), options.prompt, 2 + repeat + 100 * c);
+      prefill_rates.push_back(options.prompt / seconds_since(start));
+      run.operations = double(engine.traffic().operations - before.operations) / options.prompt;
+    }
+    if (options.generate == 0) continue;
+    decode_seconds(engine, contexts, 1);  // warm
+    const model::Traffic before = engine.traffic();
+    const double seconds = decode_seconds(engine, contexts, options.generate);
+    const model::Traffic after = engine.traffic();
+    const double tokens = double(options.generate) * options.contexts;
+    decode_rates.push_back(tokens / seconds);
+    run.weight_bytes = double(after.weight_bytes - before.weight_bytes) / tokens;
+    run.cache_bytes = double(after.cache_bytes - before.cache_bytes) / tokens;
+  }
+  run.prefill_rate = median(prefill_rates);
+  if (!decode_rates.empty()) run.decode_rate = median(decode_rates);
+  return run;
+}
+
+Limits measure_limits(const BenchOptions& options) {
+  const int cores = std::max(1u, std::thread::hardware_concurrency());
+  const int threads = options.engine.threads > 0 ? options.engine.threads : cores;
+  return {model::measure_read_bandwidth(threads),
+          model::measure_multiply_peak(model::choose_kernels(options.engine.kernels),
+                                       model::Layout::q8, threads)};
+}
+
+double peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * 1024.0;
+}
+
+void print_run(const BenchRun& run, const Limits& limits) {
+  const double bytes = run.weight_bytes + run.cache_bytes;
+  std::printf("%8d  %10.1f  %9.1f  %9.1f MB  %7.0f%%  %9.2f GOP  %7.0f%%\n", run.depth,
+              run.prefill_rate, run.decode_rate, bytes / 1e6,
+              100 * bytes * run.decode_rate / limits.read_bandwidth, run.operations / 1e9,
+              100 * run.operations * run.prefill_rate / limits.multiply_peak);
+}
+
+nlohmann::ordered_json to_json(const BenchRun& run) {
+  return {{"depth", run.depth},
+          {"prefill_tokens_per_second", run.prefill_rate},
+          {"decode_tokens_per_second", run.decode_rate},
+          {"decode_weight_bytes_per_token", run.weight_bytes},
+          {"decode_cache_bytes_per_token", run.cache_bytes},
+          {"prefill_operations_per_token", run.operations}};
+}
+
+void print_table(const model::Engine& engine, const BenchReport& report) {
+  const Limits& limits = report.limits;
+  std::printf("%s, loaded in %.2f s, peak memory %.1f MB\n", engine.description().c_str(),
+              report.load_seconds, report.peak_rss_bytes / 1e6);
+  std::printf("limits: reads %.1f GB/s, int8 GEMM %.0f GOP/s\n", limits.read_bandwidth / 1e9,
+              limits.multiply_peak / 1e9);
+  std::printf("%8s  %10s  %9s  %12s  %8s  %13s  %8s\n", "depth", "prefill/s", "decode/s",
+              "read/token", "of reads", "work/token", "of GEMM");
+  for (const BenchRun& run : report.runs) print_run(run, limits);
+}
+
+void print_json(const model::Engine& engine, const BenchOptions& options,
+                const BenchReport& report) {
+  nlohmann::ordered_json out = {{"model", engine.description()},
+                                {"load_seconds", report.load_seconds},
+                                {"contexts", options.contexts},
+                                {"prompt", options.prompt},
+                                {"generate", options.generate},
+                                {"read_bytes_per_second", report.limits.read_bandwidth},
+                                {"gemm_operations_per_second", report.limits.multiply_peak},
+                                {"peak_rss_bytes", report.peak_rss_bytes}};
+  for (const BenchRun& run : report.runs) out["runs"].push_back(to_json(run));
+  std::puts(out.dump().c_str());
+}
+
+void bench(const BenchOptions& options) {
+  BenchReport report;
+  const auto start = Clock::now();
+  const auto engine = model::Engine::load(model::GgufFile::open(options.model), options.engine);
+  report.load_seconds = seconds_since(start);
+  for (int depth : options.depths) report.runs.push_back(bench_depth(*engine, options, depth));
+  report.peak_rss_bytes = peak_rss_bytes();  // before the limits take memory of their own
+  report.limits = measure_limits(options);
+  if (options.json) print_json(*engine, options, report);
+  if (!options.json) print_table(*engine, report);
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = app.add_subcommand(
+      "bench", "Measure a model's prefill and decode rates against the machine's limits");
+  command->add_option("--model", options->model, "GGUF file")->required();
+  command->add_option("--threads", options->engine.threads, "Compute threads (0: one per core)");
+  command->add_option("--kernels", options->engine.kernels, "auto, scalar, avx2, avx512");
+  command->add_option("--prompt", options->prompt, "Tokens to prefill")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--generate", options->generate, "Tokens to decode")->capture_default_str();
+  command->add_option("--depth", options->depths, "Tokens already in the context")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--contexts", options->contexts, "Contexts that decode together")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--repeats", options->repeats, "Runs per depth; the median counts")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--json", options->json, "Print one JSON object");
+  command->callback([options] { bench(*options); });
+}
+
+}  // namespace corvid::runtime
