@@ -12,6 +12,9 @@ def failed(result):
 def some_text(w):
   """One line of text, as a person would dictate it."""
   r, k = w.rng, w.rng.random()
+  if r.random() < 0.12:
+    x, y, n = w.word(), w.word(), r.randrange(1000)
+    return r.choice([f'{{"{x}": {n}}}', f'{{"{x}": "{y}"}}', f"echo {x}", f'print("{x}")', f"<b>{x}</b>", f"/{x}/{y}", str(n), f"{x}@{y}.org", f"https://{x}.com/{y}", f"The {x} of {y} is {n}.", f"{r.randrange(2015, 2027)}-{r.randrange(1, 13):02d}-{r.randrange(1, 29):02d}", f"v{n % 10}.{n % 7}.{n % 13}", f"{x} = {n}", f"TODO: {x} {y}", f"{x}|{y}|{n}", f"* {x}", f"{x.capitalize()} {y.capitalize()}", f"{n}", f"{x}; {y}", f"{x} {n} {y}"])
   if k < 0.4:
     return w.phrase(1, 6)
   if k < 0.5:

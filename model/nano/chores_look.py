@@ -219,6 +219,11 @@ def read_value(w):
                     f"the {key} in {section}", f"{section} -> {key}", f"`{section}.{key}`", f"the {key} (section {section})", f"{section}/{key}", f"the {section}'s {key}"])
     if sum(k == key for _, k, _ in items) == 1 and r.random() < 0.3:
       say, full = wrap_name(w, key), key
+  if section is None and r.random() < 0.1:
+    say = r.choice([f"the top-level {key}", f"{key} at the top level", f"the key {key}", f"the {key} key", f"the {key} setting", f"the entry {key}", f"the field {key}", f"the {key} field"])
+  elif section and r.random() < 0.1:
+    say = r.choice([f"the {key} key of the {section} section", f"the {key} setting under [{section}]", f"the value {key} in the section [{section}]", f"the {section} section's {key}", f"{key} (from {section})", f"the key {key} in the table {section}", f"{key} in the {section} object"])
+    full = f"{section}.{key}"
   if r.random() < 0.12:
     say = "the " + say if not say.startswith("the ") else say
   slots = dict(k=say, f=f)

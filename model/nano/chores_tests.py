@@ -13,7 +13,8 @@ def bug_table(r, w):
   word, other, third = w.word(), w.word(), w.word()
   lo, hi = min(a, b), max(a, b)
   k = r.randrange(2, 9)
-  E = lambda e: "echo $(( " + e + " ))"
+  style = r.choice(["echo $(( {} ))", "echo $(( {} ))", "echo $(({}))", "echo $(({}))", 'echo "$(({}))"', 'echo "$(( {} ))"', "printf '%d\\n' $(( {} ))", "local r=$(( {} )); echo $r", "local r=$(({})); echo \"$r\"", "echo $((tight))"])
+  E = lambda e: style.replace("tight", e.replace(" ", "")).replace("{}", e)
   greetings = ["Hello", "Hi", "Welcome", "Goodbye", "Bye", "Good morning", "Thanks"]
   g = r.choice(greetings)
   typo = g.replace("ll", "l", 1) if "ll" in g else g[:-1]
@@ -116,6 +117,16 @@ def suite(w, wrong):
   end = r.choice(SUMMARIES)
   if end:
     lines.append("echo \"" + end.replace("{p}", "$pass").replace("{f}", "$fail").replace("{t}", "$i") + "\"")
+  if r.random() < 0.2:  # stops at the first failure, no harness
+    lines = lines[:2]
+    say_ok, say_bad = r.choice([("ok {n}", "FAIL {n}"), ("PASS: {n}", "FAIL: {n} expected {e}"), ("{n} ok", "{n} failed"), ("ok - {n}", "not ok - {n}")])
+    for name, _, _, args, expected, _ in rows:
+      text = lambda s: s.replace("{n}", show(name)).replace("{e}", expected.replace('"', ""))
+      lines.append(f'[ "$({name} {args})" = "{expected}" ] && echo "{text(say_ok)}" || {{ echo "{text(say_bad)}"; exit 1; }}')
+    broken = set(sorted(broken)[:1])  # a second one would hide behind the first
+    w.put(lib, head + "".join(source(i) + "\n" for i in range(total)))
+    w.put(script, "\n".join(lines) + "\n")
+    return script, lib, [(show(rows[i][0]), rows[i][0], rows[i], source(i), form.replace("{b}", rows[i][1]).replace("{n}", rows[i][0])) for i in sorted(broken)], [show(x[0]) for x in rows]
   lines.append("[ $fail -eq 0 ]" if r.random() < 0.85 else "exit $fail")
   w.put(script, "\n".join(lines) + "\n")
   if r.random() < 0.8:

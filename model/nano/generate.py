@@ -186,7 +186,12 @@ def main():
     for _ in range(o.learn_tokenizer):
       for text, steps, _ in next(source)[1]:
         texts += [(t, 1) for t, special, _ in chat.turn_pieces(text, steps, True) if not special]
-    bpe.train(texts, 2450, 800).save(o.tokenizer)
+    tok = bpe.train(texts, 2450, 800)
+    counts = np.zeros(len(tok.tokens), int)
+    for text, weight in texts:
+      if weight != 3:  # the bare word list teaches pieces, it is no sign of use
+        np.add.at(counts, tok.encode(text), weight)
+    bpe.pruned(tok, counts, o.learn_tokenizer // 30).save(o.tokenizer)
     return
   tok = bpe.Tokenizer.load(o.tokenizer)
   os.makedirs(o.out, exist_ok=True)

@@ -249,7 +249,7 @@ double cross_entropy(bf16* z, const int64_t* target, long n, long v, float scale
 }
 
 
-static float kth_largest(float* a, long n, long k) {  // quickselect, k from 0
+static float quickselect(float* a, long n, long k) {  // the k-th largest, k from 0
   long lo = 0, hi = n - 1;
   while (lo < hi) {
     float p = a[(lo + hi) / 2];
@@ -266,10 +266,29 @@ static float kth_largest(float* a, long n, long k) {  // quickselect, k from 0
   return a[k];
 }
 
+// By 256 bins first, then among the few values of the bin that holds it. Overwrites t.
+static float kth_largest(const float* x, float* t, long n, long k) {
+  enum { BINS = 256 };
+  int count[BINS] = {0};
+  float low = x[0], high = x[0];
+  for (long j = 0; j < n; j++) low = x[j] < low ? x[j] : low;
+  for (long j = 0; j < n; j++) high = x[j] > high ? x[j] : high;
+  if (high <= low) return low;
+  float f = (BINS - 1) / (high - low);
+  uint8_t bin[n];
+  for (long j = 0; j < n; j++) bin[j] = (uint8_t)(int)((x[j] - low) * f);
+  for (long j = 0; j < n; j++) count[bin[j]]++;
+  int b = BINS - 1;
+  for (; k >= count[b]; b--) k -= count[b];
+  long m = 0;
+  for (long j = 0; j < n; j++) { t[m] = x[j]; m += bin[j] == b; }
+  return quickselect(t, m, k);
+}
+
 // Index scores I[r, s] = sum_h w[r, h] * relu(z[h, r, s]) for one block, z bf16 [heads, rows, keys]; marks the top k of the
 // causal keys (lower index first on ties). score is f32 [rows, keys].
 void index_top_k(const bf16* z, const float* w, float* score, uint8_t* keep, long heads, long rows, long keys, long past, long k) {
-  float* t = malloc(sizeof(float) * keys);
+  float* t = malloc(sizeof(float) * (keys + 1));
   for (long r = 0; r < rows; r++) {
     long n = past + r + 1;
     float* I = score + r * keys;
@@ -282,8 +301,7 @@ void index_top_k(const bf16* z, const float* w, float* score, uint8_t* keep, lon
       for (long j = 0; j < n; j++) { float q = up(a[j]); I[j] += q > 0 ? f * q : 0; }
     }
     if (n <= k) { memset(m, 1, n); continue; }
-    memcpy(t, I, sizeof(float) * n);
-    float cut = kth_largest(t, n, k - 1);
+    float cut = kth_largest(I, t, n, k - 1);
     long left = k;
     for (long j = 0; j < n; j++) { m[j] = I[j] > cut; left -= m[j]; }
     for (long j = 0; j < n && left > 0; j++) if (I[j] == cut) { m[j] = 1; left--; }

@@ -50,7 +50,7 @@ PREAMBLES = ["I just came back from lunch. ", "We are cleaning this up. ", "This
              "I'm a bit confused. ", "One more. ", "We ship tomorrow. ", "It's been a while since I looked at this. ",
              "Working on a cleanup, ", "For the record, ", "Before I forget: ", "I'm preparing a handover. ", "No rush. ", "Corvid, ",
              "In this workspace, ", "Here's what I need: ", "Following up on yesterday: ", "Just checking: "]
-SUFFIXES = [" Thanks!", " Thank you.", " Be brief.", " I only need the answer.", " Just the result please.", " Nothing else.",
+SUFFIXES = [" Answer with just the number.", " Reply with only the name.", " Use the shell.", " Please report the result.", " Just tell me the answer.", " Thanks in advance.", " Tell me what you find.", " A short answer is fine.", " Only the name, please.", " What do you get?", " I don't need details.", " Give the exact value.", " Thanks!", " Thank you.", " Be brief.", " I only need the answer.", " Just the result please.", " Nothing else.",
             " No need to explain.", " Keep it short.", " Cheers.", " Tell me when it's done.", " That's all.", " Then stop.",
             " Reply with the result.", " Don't change anything else.", " Answer in one line.", " Let me know how it went.",
             " I need this today.", " Appreciate it."]
@@ -111,6 +111,22 @@ def noise(template, rng, words):
   return re.sub(r" +", " ", "".join(out)).strip()
 
 
+FRONT = {"i": ["{i}, {}", "{i}: {}", "look {i}: {}", "(look|check|have a look) {i}. {}", "{i}, {}", "{i} - {}", "I'm looking {i}. {}"],
+         "f": ["in {f}, {}", "in {f}: {}", "{f}: {}", "(open|take|look at|check|read|consider) {f}. {}", "(take|open|look at) {f} and {}", "the file is {f}. {}", "regarding {f}: {}", "there is {f}. {}", "for {f}, {}", "I have {f} here. {}"],
+         "d": ["look at {d}. {}", "{d}: {}", "take {d}: {}", "about {d}: {}", "go to {d} and {}"]}
+
+
+def fronted(body, slots, rng):
+  """Sometimes says the place first: 'in the docs folder, how many files are there'."""
+  if rng.random() > 0.16:
+    return body
+  for slot, found in (("i", r" \{i\}"), ("f", r" (in|of|from|inside) \{f\}"), ("d", r" (in|of|from) \{d\}")):
+    if slots.get(slot) and len(re.findall(found, body)) == 1 and body.count("{" + slot + "}") == 1:
+      rest = re.sub(found, rng.choice(["", "", " there" if slot != "f" else " in it", " in there" if slot != "f" else " in that file"]), body)
+      return expand(rng.choice(FRONT[slot]), rng).replace("{}", rest)
+  return body
+
+
 def sentence_case(text, rng):
   return text if rng.random() < 0.45 or not text else text[0].upper() + text[1:]
 
@@ -133,6 +149,7 @@ def ask(rng, moods, slots, words, bare=False, plain=False):
     return sentence_case(fill(text, slots), rng)
   if bare and mood == "do":
     return fill(noise(body, rng, words), slots)
+  body = fronted(body, slots, rng)
   wrapper = rng.choice(WRAP[mood])
   text = expand(wrapper, rng).replace("{}", body)
   text = noise(text, rng, words)
@@ -141,8 +158,8 @@ def ask(rng, moods, slots, words, bare=False, plain=False):
   if mood in ("do", "np", "iq") and text[-1:] not in "?.!" and rng.random() < 0.6:
     text += rng.choice([".", ".", ".", "!"])
   text = fill(sentence_case(text, rng), slots)
-  if rng.random() < 0.1:
+  if rng.random() < 0.12:
     text = rng.choice(PREAMBLES) + text
-  if rng.random() < 0.08 and text[-1:] in ".?!":
+  if rng.random() < 0.12 and text[-1:] in ".?!":
     text += rng.choice(SUFFIXES)
   return text

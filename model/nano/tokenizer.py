@@ -163,6 +163,21 @@ def learn(counts, n_merges, allowed):
   return merges
 
 
+def pruned(tok, counts, least):
+  """The tokenizer without the merges whose token is seen fewer than `least` times: a rare token is never learned well
+  enough to be copied. Ids stay; the parts of a kept token are kept."""
+  keep = {t for t, n in zip(tok.tokens, counts) if n >= least}
+  parts, stack = {a + b: (a, b) for a, b in tok.merges}, list(keep)
+  while stack:
+    for part in parts.get(stack.pop(), ()):
+      if part not in keep:
+        keep.add(part)
+        stack.append(part)
+  merges = [m for m in tok.merges if m[0] + m[1] in keep]
+  alive = {a + b for a, b in merges} | set(CHAR_TO_BYTE) | set(SPECIALS)
+  return Tokenizer([t if t in alive else f"<unused{i}>" for i, t in enumerate(tok.tokens)], merges)
+
+
 def train(texts, n_words, n_spaced):
   """A tokenizer from (text, weight) pairs: n_words merges inside words and punctuation, then n_spaced of ' ' + word."""
   pieces = collections.Counter()

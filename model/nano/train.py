@@ -3,8 +3,9 @@
 
   train.py DATA_FOLDER OUT.pt --steps N [--from CHECKPOINT.pt|nano.gguf] [--decay 0.3] [--index off|warm|sparse]
 
---index off trains with dense attention; warm trains the indexer alone against dense attention; sparse trains all with
-the indexer's top-k, the net from the language loss and the indexer from its KL loss, as in the DeepSeek-V3.2 report.
+--index off trains with dense attention; warm trains the indexer alone against dense attention, dense trains both at
+once; sparse trains all with the indexer's top-k, the net from the language loss and the indexer from its KL loss, as in
+the DeepSeek-V3.2 report. The KL loss is taken on every second step.
 """
 import argparse
 import glob
@@ -148,7 +149,7 @@ def main():
   a.add_argument("--decay", type=float, default=0.3, help="share of the steps over which the rates fall to 3%%")
   a.add_argument("--muon", type=float, default=0.02)
   a.add_argument("--adam", type=float, default=0.003)
-  a.add_argument("--index", choices=["off", "warm", "sparse"], default="off")
+  a.add_argument("--index", choices=["off", "warm", "dense", "sparse"], default="off")
   a.add_argument("--bare", action="store_true", help="only the first token stands for the profile: a cheaper first stage")
   a.add_argument("--seed", type=int, default=1)
   a.add_argument("--save-every", type=int, default=200)
@@ -165,11 +166,11 @@ def main():
   optimizer = Optimizer(net, index_names if o.index == "warm" else None)
   data = Data(o.data, o.seed)
   print(f"{sum(v.numel() for v in net.p.values()) / 1e6:.2f} M parameters, prefix {len(prefix)} tokens", flush=True)
-  options = dict(index=o.index != "off", sparse=o.index == "sparse", train_index=o.index != "off", top_k=net.c["top_k"], scale=1.0, loss=0.0, rows=0)
-  mean, mean_right, began, seen, seen_last, own = None, 0, time.time(), 0, 0, 0
+  options = dict(index=o.index != "off", sparse=o.index == "sparse", train_index=o.index != "off", top_k=net.c["top_k"] if o.index == "sparse" else 1 << 30, scale=1.0, loss=0.0, rows=0)
+  mean, mean_right, began, seen, seen_last, own, index_loss = None, 0, time.time(), 0, 0, 0, 0.0
   for step in range(1, o.steps + 1):
     ids, positions, layout, rows, targets = pack(prefix[:1] if o.bare else prefix, data.take(o.tokens), len(prefix))
-    options.update(loss=0.0, rows=0)
+    options.update(loss=0.0, rows=0, train_index=o.index == "warm" or options["index"] and step % 2 == 1)
     h = net.forward(ids, positions, layout, options)
     stats = {}
     loss = CrossEntropy.apply(h.index_select(0, rows), net.w["output"], targets, stats)
@@ -184,11 +185,12 @@ def main():
     seen += len(ids)
     own += int((targets >= 0).sum())
     value, right = loss.item(), stats["right"]
+    index_loss = options["loss"] / options["rows"] if options["rows"] else index_loss
     mean = value if mean is None else 0.95 * mean + 0.05 * value
     mean_right = right if step == 1 else 0.95 * mean_right + 0.05 * right
     if step % 20 == 0 or step == 1:
       now = time.time()
-      extra = f" index {options['loss'] / max(1, options['rows']):.4f}" if options["index"] else ""
+      extra = f" index {index_loss:.4f}" if options["index"] else ""
       print(f"step {step} tokens {seen / 1e6:.2f} M own {own / 1e6:.2f} M loss {mean:.4f} right {mean_right:.4f}{extra} rate {rate:.2f} {(seen - seen_last) / (now - began):.0f} tokens/s data {len(data.all)} left {len(data.queue)}", flush=True)
       began, seen_last = now, seen
     if step % o.save_every == 0 or step == o.steps:

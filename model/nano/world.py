@@ -80,6 +80,9 @@ class World:
     return self.fresh(lambda: r.choice(COMMON_FOLDERS) if r.random() < 0.4 else self.stem())
 
   def file_name(self, ext=None):
+    if ext is None and self.rng.random() < 0.05:
+      r = self.rng
+      return self.fresh(lambda: r.choice([self.word().upper(), self.word().capitalize(), self.word(), "Makefile", "README", "LICENSE", "." + self.word(), "TODO", "CHANGES", "Dockerfile", self.stem() + "." + self.word() + "." + r.choice(EXTENSIONS), self.word() + "." + str(r.randrange(1, 20)) + ".log"]))
     ext = ext or self.extension()
     return self.fresh(self.stem) + "." + ext
 
@@ -107,6 +110,12 @@ class World:
 
   def line(self):
     r, k = self.rng, self.rng.random()
+    if r.random() < 0.3:
+      x, y, n = self.word(), self.word(), r.randrange(1000)
+      return r.choice([
+          f"{r.randrange(2018, 2027)}-{r.randrange(1, 13):02d}-{r.randrange(1, 29):02d} {r.choice(['INFO', 'ERROR', 'WARN', 'DEBUG'])} {self.phrase(2, 5)}", f"The {x} is {y}.", f"the {x} {y} of the {self.word()}", f"def {x}({y}):", f"  return {x} + {n}", f"int {x} = {n};",
+          f"print(\"{x} {y}\")", f"{x} = {y} + {n}", f"if {x} > {n}:", f"TODO: {self.phrase(1, 4)}", f"\"{x}\": \"{y}\",", f"{x}@{y}.com", f"https://{x}.org/{y}", f"{x} costs ${n}.{r.randrange(10, 99)}", f"[{x}]", f"{n};{x};{y}", f"## {self.phrase(1, 3).title()}",
+          f"* {x} ({y})", f"{x}\t{n}", f"{n} {x}", f"{x}, {y} and {self.word()}", f"<{x}>{y}</{x}>", f"echo \"{x} {y}\"", f"#include <{x}.h>", f"{x} -> {y}", f"{x}/{y}/{n}", f"We {x} the {y} today.", f"{x.capitalize()} {y} {n}%", f"{x}: [{n}, {r.randrange(100)}]", f"export {x.upper()}={y}", f"- [ ] {x} {y}", f"{x}'s {y}", f"{x} {y} {x}"])
     if k < 0.5:
       return self.phrase(2, 8)
     if k < 0.6:
@@ -231,7 +240,7 @@ class World:
       text = f.read()
     n = text.count(old) if old else 0
     if n == 0:
-      return f"Error: the text to replace is not in {path}."
+      return f"Error: the text to replace is not in {path}.\nNothing in the file is close to it."
     if n > 1:
       return f"Error: the text to replace occurs {n} times in {path}; give more context."
     line = text[:text.index(old)].count("\n") + 1
