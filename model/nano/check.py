@@ -89,7 +89,7 @@ def chore_at(seed, root, own_wording):
   name = generate.pick(rng)
   chore = generate.FAMILIES[name][0](w)
   templates = None if own_wording else held_out.TEMPLATES.get(chore.key)
-  text = phrases.ask(rng, {"free": templates} if templates else chore.moods, chore.slots, generate.WORDS, plain=templates is not None)
+  text = phrases.ask(rng, {"free": templates} if templates else generate.moods_of(chore), chore.slots, generate.WORDS, plain=templates is not None)
   return w, name, chore, text
 
 

@@ -24,6 +24,7 @@ from chores_git import git_branch, git_commit, git_diff, git_log, git_status
 from chores_look import compare, find_name, list_folder, missing_value, part_of_file, read_value, search
 from chores_talk import refuse, talk
 from chores_tests import fix_tests, run_tests
+from more_phrases import EXTRA
 from world import WORDS, World
 
 FAMILIES = {  # family: (maker, weight)
@@ -41,6 +42,12 @@ MAX_TOKENS = 1000
 def pick(rng, names=None):
   names = names or list(FAMILIES)
   return rng.choices(names, [FAMILIES[n][1] for n in names])[0]
+
+
+def moods_of(chore):
+  """A chore's own templates and the further ones."""
+  extra = EXTRA.get(chore.key, {})
+  return {k: chore.moods.get(k, []) + extra.get(k, []) for k in ("do", "q", "np", "iq", "free")}
 
 
 def play(w, chore, thinking=True):
@@ -61,8 +68,8 @@ def play(w, chore, thinking=True):
 def joined(w, rng, names):
   """Two chores in one message: the second begins in the thought that ends the first."""
   first, second = (FAMILIES[n][0](w) for n in names)
-  a = phrases.ask(rng, first.moods, first.slots, WORDS, bare=True)
-  b = phrases.ask(rng, {"do": second.moods["do"]} if "do" in second.moods and rng.random() < 0.6 else second.moods, second.slots, WORDS, bare=True)
+  a = phrases.ask(rng, moods_of(first), first.slots, WORDS, bare=True)
+  b = phrases.ask(rng, {"do": moods_of(second)["do"]} if "do" in second.moods and rng.random() < 0.6 else second.moods, second.slots, WORDS, bare=True)
   if "\n" in a:
     return None
   a = a.rstrip(".!?")
@@ -106,7 +113,7 @@ def conversation(seed, root, families=None):
         text, chore = made
       else:
         chore = FAMILIES[name][0](w)
-        text = phrases.ask(rng, chore.moods, chore.slots, WORDS)
+        text = phrases.ask(rng, moods_of(chore), chore.slots, WORDS)
       turns.append((text, play(w, chore), chore.family))
     return turns
   finally:
