@@ -71,7 +71,10 @@ prepare() {
 
 chore() {
   printf '\n%s> corvid run "%s"%s\n' "$bold" "$1" "$plain"
-  "$corvid" run "$1" </dev/null || aside "  (exit code $?)"
+  "$corvid" run "$1" </dev/null || {
+    aside "  (exit code $?)"
+    failed=1
+  }
 }
 
 # A small project to work on: logs, a settings file, a script with a bug and its test.
@@ -104,6 +107,7 @@ if [ $# -gt 0 ]; then
   exec "$corvid" run "$*"
 fi
 
+failed=0
 workspace=$(mktemp -d "${TMPDIR:-/tmp}/corvid-quickstart.XXXXXX")
 cd "$workspace"
 furnish
@@ -115,17 +119,20 @@ chore "run ./test.sh, then fix the function in sums.sh that is wrong"
 
 printf '\n'
 step "The sessions"
-"$corvid" sessions
+"$corvid" sessions --limit 3
 
 printf '\n'
 step "From here"
 cat <<TEXT
-  $corvid                        talk to it in this terminal
-  $corvid resume                 go on with the last session
-  $corvid run --model FILE.gguf "..."          a bigger model on this machine
-  $corvid run --model http://HOST:PORT/v1 "..."  a model behind an OpenAI-style API
-  $corvid --help                 all the rest
+  corvid is $corvid
 
-The built-in model is small: it does chores in a terminal, in English. DeepSeek-Coder-V2-Lite
-runs on a 16 GB laptop; docs and settings are in $root/README.md.
+  corvid                                          talk to it in this terminal
+  corvid resume                                   go on with the last session
+  corvid run --model FILE.gguf "task"             a bigger model, on this machine
+  corvid run --model http://HOST:PORT/v1 "task"   a model behind a chat-completions API
+  corvid --help                                   all the rest
+
+The built-in model is small: it does chores in a terminal, asked for in English. README.md tells how
+to give Corvid a bigger one.
 TEXT
+exit $failed
