@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds Corvid and runs its tests: tests/run.sh [--all]
-#   --all  adds the exam of the built-in model, sanitizers and fuzzing (about an hour on 2 cores)
+#   --all  adds the exam of the built-in model, the README's figures, sanitizers and fuzzing
 # The last line is the tally: "N passed, N failed". The exit code is 1 when anything failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -83,8 +83,9 @@ if [ "$packages" = all ]; then
     Exam.test_shares_no_wording_with_the_training_data
   stage "exam: 90% or more" tests/eval/run_eval.py --jobs "$cores" --min 90
   stage "exam, shuffled: below 5%" tests/eval/run_eval.py --jobs "$cores" --shuffled --max 4.99
-  suite asan
-  suite tsan
+  stage "figures" tests/bench/figures.py --check
+  suite asan -E '^(Exam|Structure)\.'
+  suite tsan -E '^(Exam|Structure)\.'
   stage "fuzzing" tests/fuzz/run.sh 60
 fi
 
