@@ -12,8 +12,8 @@ constexpr std::string_view kToolsHead =
     R"(## Tools
 
 You have access to a set of tools you can use to answer the user's question.
-You can invoke functions by writing a "<｜DSML｜function_calls>" block like the following as part of)"
-    R"( your reply to the user:
+You can invoke functions by writing a "<｜DSML｜function_calls>" block like the following as)"
+    R"( part of your reply to the user:
 <｜DSML｜function_calls>
 <｜DSML｜invoke name="$FUNCTION_NAME">
 <｜DSML｜parameter name="$PARAMETER_NAME" string="true|false">$PARAMETER_VALUE</｜DSML｜parameter>
@@ -24,12 +24,12 @@ You can invoke functions by writing a "<｜DSML｜function_calls>" block like th
 </｜DSML｜invoke>
 </｜DSML｜function_calls>
 
-String and scalar parameters should be specified as is without any escaping or quotes, while lists)"
-    R"( and objects should use JSON format. The "string" attribute should be set to "true" for string)"
-    R"( type parameters and "false" for other types (numbers, booleans, arrays, objects).
+String and scalar parameters should be specified as is without any escaping or quotes, while)"
+    R"( lists and objects should use JSON format. The "string" attribute should be set to "true" for)"
+    R"( string type parameters and "false" for other types (numbers, booleans, arrays, objects).
 
-If the thinking_mode is enabled, then after function results you should strongly consider outputting)"
-    R"( a thinking block. Here is an example:
+If the thinking_mode is enabled, then after function results you should strongly consider)"
+    R"( outputting a thinking block. Here is an example:
 
 <｜DSML｜function_calls>
 ...

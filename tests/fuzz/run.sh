@@ -16,6 +16,6 @@ for target in "${targets[@]}"; do
   python3 tests/fuzz/seeds.py "$target" "$corpus"
   echo "== $target, $seconds s"
   "build/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 \
-    -max_len=20000 -artifact_prefix="$corpus/../$target-" -print_final_stats=1 "$corpus" 2>&1 |
-    grep -E 'ERROR|SUMMARY|Test unit|stat::number_of_executed_units|stat::new_units|Done' 
+    -max_len=4000 -artifact_prefix="$corpus/../$target-" -print_final_stats=1 "$corpus" 2>&1 |
+    grep -E 'ERROR|SUMMARY|Test unit|stat::number_of_executed_units|stat::new_units|Done'
 done

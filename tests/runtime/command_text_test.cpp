@@ -1,0 +1,84 @@
+// corvid render and corvid tokenize as programs: what they print, and how they refuse.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const std::string kVectors = std::string(CORVID_SOURCE_DIR) + "/tests/vectors/";
+const std::string kVocabulary = kVectors + "deepseek-v3.2-vocab.gguf";
+
+struct Outcome {
+  std::string output;
+  int code = -1;
+};
+
+// Runs the program with `input` on stdin.
+Outcome corvid(const std::string& arguments, const std::string& input) {
+  const std::string file = ::testing::TempDir() + "corvid_text_test.in";
+  std::ofstream(file, std::ios::binary) << input;
+  const std::string command = std::string(CORVID_BINARY) + " " + arguments + " < " + file;
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  Outcome outcome;
+  char buffer[4096];
+  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) {
+    outcome.output.append(buffer, n);
+  }
+  outcome.code = WEXITSTATUS(::pclose(pipe));
+  return outcome;
+}
+
+Json vectors(const std::string& name) {
+  std::ifstream in(kVectors + name);
+  return Json::parse(in);
+}
+
+std::vector<int> ids_in(const std::string& output) {
+  std::istringstream in(output);
+  return {std::istream_iterator<int>(in), {}};
+}
+
+TEST(RenderCommand, PrintsTheReferencePromptAndItsIds) {
+  for (const auto& [name, vector] : vectors("chat-v3.2.json").items()) {
+    const Outcome text = corvid("render -", vector.dump());
+    EXPECT_EQ(text.output, vector["prompt"].get<std::string>()) << name;
+    EXPECT_EQ(text.code, 0);
+    const Outcome ids = corvid("render - --ids --model " + kVocabulary, vector.dump());
+    EXPECT_EQ(ids_in(ids.output), vector["ids"].get<std::vector<int>>()) << name;
+  }
+}
+
+TEST(RenderCommand, SaysWhatIsWrongWithTheConversation) {
+  const Outcome wrong = corvid("render -", R"({"messages": [{"role": "king"}]})");
+  EXPECT_NE(wrong.output.find("messages[0].role"), std::string::npos);
+  EXPECT_EQ(wrong.code, 3);
+  const Outcome absent = corvid("render /nowhere.json", "");
+  EXPECT_NE(absent.output.find("/nowhere.json"), std::string::npos);
+  EXPECT_EQ(absent.code, 2);
+  EXPECT_EQ(corvid("render - --ids", "{}").code, 2);
+}
+
+TEST(TokenizeCommand, PrintsTheGoldenIds) {
+  const Json golden = vectors("deepseek-v3.2-golden.json");
+  for (std::size_t i : {0u, 5u, 20u}) {
+    const std::string text = golden[i]["text"];
+    const Outcome ids = corvid("tokenize --special --model " + kVocabulary, text);
+    EXPECT_EQ(ids_in(ids.output), golden[i]["ids"].get<std::vector<int>>()) << text;
+  }
+}
+
+TEST(TokenizeCommand, SpecialTokensArePlainTextUnlessAskedFor) {
+  const std::string think = "<think>";
+  EXPECT_EQ(ids_in(corvid("tokenize --special --model " + kVocabulary, think).output),
+            std::vector<int>{128798});
+  EXPECT_GT(ids_in(corvid("tokenize --model " + kVocabulary, think).output).size(), 1u);
+}
+
+}  // namespace
