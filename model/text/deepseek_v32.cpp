@@ -25,8 +25,8 @@ You can invoke functions by writing a "<｜DSML｜function_calls>" block like th
 </｜DSML｜function_calls>
 
 String and scalar parameters should be specified as is without any escaping or quotes, while)"
-    R"( lists and objects should use JSON format. The "string" attribute should be set to "true" for)"
-    R"( string type parameters and "false" for other types (numbers, booleans, arrays, objects).
+    R"( lists and objects should use JSON format. The "string" attribute should be set to "true")"
+    R"( for string type parameters and "false" for other types (numbers, booleans, arrays, objects).
 
 If the thinking_mode is enabled, then after function results you should strongly consider)"
     R"( outputting a thinking block. Here is an example:

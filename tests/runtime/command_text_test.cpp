@@ -46,10 +46,12 @@ std::vector<int> ids_in(const std::string& output) {
 }
 
 TEST(RenderCommand, PrintsTheReferencePromptAndItsIds) {
-  for (const auto& [name, vector] : vectors("chat-v3.2.json").items()) {
+  const Json prompts = vectors("chat-v3.2.json");
+  for (const auto& [name, vector] : prompts.items()) {
     const Outcome text = corvid("render -", vector.dump());
     EXPECT_EQ(text.output, vector["prompt"].get<std::string>()) << name;
     EXPECT_EQ(text.code, 0);
+    if (name != "two_calls") continue;  // the model room's tests look at all ids
     const Outcome ids = corvid("render - --ids --model " + kVocabulary, vector.dump());
     EXPECT_EQ(ids_in(ids.output), vector["ids"].get<std::vector<int>>()) << name;
   }
