@@ -29,9 +29,9 @@ Confinement::Confinement(Setup setup) : setup_(std::move(setup)) {
   attempt(kIpcRung, &Confinement::enter_ipc);
   attempt(kUtsRung, &Confinement::enter_uts);
   attempt(kCgroupRung, &Confinement::enter_cgroup);
-  if (!policy().network) attempt(kNetworkRung, &Confinement::enter_network);
   attempt(kPidRung, &Confinement::enter_pid);
-  attempt(kMountRung, &Confinement::enter_mount);
+  attempt(kMountRung, &Confinement::enter_mount);  // looks at sockets of the machine's network
+  if (!policy().network) attempt(kNetworkRung, &Confinement::enter_network);
   if (!holds(kMountRung)) make_tmp();
   attempt(kLandlockRung, &Confinement::make_landlock);
   attempt(kSeccompRung, &Confinement::make_filter);
@@ -163,7 +163,8 @@ void Confinement::enter_command() const {
   };
   enter(kLimitsRung, [this] {
     const int others = holds(kUserRung) ? 0 : count_processes();
-    enter_limits(policy().limits, policy().limits.processes + others);
+    // Twice what is allowed: at once the watch sees that it is too many, and says so.
+    enter_limits(policy().limits, 2 * policy().limits.processes + others);
   });
   enter(kPrivilegesRung, [] { drop_privileges(); });
   enter(kLandlockRung, [this] { enter_landlock(landlock_); });

@@ -42,11 +42,6 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return found;
 }
 
-void raise_oom_score() {
-  Descriptor file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-  [[maybe_unused]] ssize_t n = file ? ::write(file.get(), "1000", 4) : 0;
-}
-
 [[noreturn]] void become_command(Order& order, const Confinement& confinement, int failure) {
   sigset_t none;
   sigemptyset(&none);
@@ -60,7 +55,6 @@ void raise_oom_score() {
   if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
     fail_with_error(failure, "sandbox: cannot close descriptors");
   }
-  raise_oom_score();
   if (::chdir(order.cwd.c_str()) != 0) {
     fail_with_error(failure, "command: cannot enter the folder " + order.cwd);
   }

@@ -1,5 +1,6 @@
 // The stub: this program started once more, single-threaded, without a secret in its memory or
 // environment. It lives as long as its sandbox and forks a keeper for every command.
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -26,6 +27,12 @@ namespace corvid::sandbox {
 namespace {
 
 constexpr int kControl = 3;  // the socket to the program
+
+// When memory runs out, what runs here goes first, not the program with the model in it.
+void raise_oom_score() {
+  Descriptor file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  [[maybe_unused]] ssize_t n = file ? ::write(file.get(), "1000", 4) : 0;
+}
 
 class Stub {
  public:
@@ -58,6 +65,7 @@ Stub::Stub() {
   ::sigprocmask(SIG_BLOCK, &watched, nullptr);
   signals_.reset(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  raise_oom_score();
 }
 
 std::vector<pid_t> Stub::keepers() const {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 #include "sandbox/error.h"
@@ -32,7 +33,7 @@ constexpr const char* kHiddenFile = "/dev/.hidden";  // what a hidden file shows
   throw SandboxError("cannot " + what + ": " + std::strerror(errno));
 }
 
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0;
 }
@@ -127,7 +128,7 @@ void build_devices(Stage& stage) {
   std::vector<Descriptor> originals;
   for (const char* name : kDevices) {
     const std::string path = std::string("/dev/") + name;
-    originals.push_back(exists(path) ? clone_mount(AT_FDCWD, path) : Descriptor());
+    originals.push_back(is_there(path) ? clone_mount(AT_FDCWD, path) : Descriptor());
   }
   const Descriptor devices = new_mount("tmpfs", {"size=65536", "mode=0755"}, MOUNT_ATTR_NOSUID);
   for (const char* name : {"pts", "shm"}) ::mkdirat(devices.get(), name, 0755);
@@ -156,7 +157,7 @@ void build_run(Stage& stage, bool network) {
   std::vector<std::pair<fs::path, Descriptor>> needed;
   for (const char* path : {"/run/current-system", "/run/opengl-driver", "/run/systemd/resolve"}) {
     const bool resolver = std::string_view(path) == "/run/systemd/resolve";
-    if (!exists(path) || (resolver && !network)) continue;
+    if (!is_there(path) || (resolver && !network)) continue;
     needed.emplace_back(path, clone_mount(AT_FDCWD, path));
     restrict_mount(needed.back().second, kFrozen);
   }
@@ -187,6 +188,23 @@ void hide(const Descriptor& root, const fs::path& secret, const std::vector<fs::
     if (is_beneath(path, secret)) make_folders_in(root, path);
   }
   restrict_mount(cover, kFrozen);
+}
+
+// Servers that listen outside the folders hidden anyway: a socket can be connected to although it
+// is on a read-only mount.
+std::vector<fs::path> sockets_of_the_machine(const std::vector<fs::path>& shown) {
+  constexpr std::size_t kMaxSockets = 256;
+  std::vector<fs::path> sockets;
+  std::ifstream table("/proc/net/unix");
+  for (std::string line; std::getline(table, line) && sockets.size() < kMaxSockets;) {
+    const std::size_t slash = line.find(" /");
+    if (slash == std::string::npos) continue;
+    const fs::path path = line.substr(slash + 1);
+    const bool own = std::any_of(shown.begin(), shown.end(),
+                                 [&](const fs::path& root) { return is_beneath(path, root); });
+    if (!own && is_there(path)) sockets.push_back(path);
+  }
+  return sockets;
 }
 
 std::vector<fs::path> shown_paths(const Policy& policy) {
@@ -240,6 +258,7 @@ void protect(const Descriptor& root, const Protection& protection) {
 void build_view(const Setup& setup) {
   const Policy& policy = setup.policy;
   const std::vector<fs::path> shown = shown_paths(policy);
+  const std::vector<fs::path> sockets = sockets_of_the_machine(shown);
   Stage stage;
   for (const fs::path& path : shown) {
     const bool only_read =
@@ -258,6 +277,7 @@ void build_view(const Setup& setup) {
   for (const fs::path& secret : policy.secrets) {
     if (!holds_any(secret, shown)) hide(stage.root(), secret, {});
   }
+  for (const fs::path& socket : sockets) hide(stage.root(), socket, {});
   stage.enter();
 }
 

@@ -1,5 +1,5 @@
-// One hostile act, named by the first argument. Exit code 0: it worked, which is the harm; 1: it was
-// refused, and errno is printed; 2: not known.
+// One hostile act, named by the first argument. Exit code 0: it worked, which is the harm; 1: it
+// was refused, and errno is printed; 2: not known.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -206,8 +206,12 @@ bool call_as_x32() {
   return ::syscall(0x40000000 | 39) > 0;  // getpid
 }
 #else
-bool call_as_i386() { return false; }
-bool call_as_x32() { return false; }
+bool call_as_i386() {
+  return false;
+}
+bool call_as_x32() {
+  return false;
+}
 #endif
 
 bool make_set_user_id(const std::string& path) {

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the sandbox tests as a user without any rights: tests/sandbox/as_user.sh TESTS ATTACK
+set -euo pipefail
+filter='Process.*:FilesTest.*:Hostile*'
+[ "$(id -u)" -eq 0 ] || exec "$1" --gtest_filter="$filter"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cp "$1" "$folder/tests"
+cp "$2" "$folder/attack"
+mkdir "$folder/tmp"
+chown -R nobody:nogroup "$folder"
+cd "$folder"
+env -i PATH="$PATH" HOME="$folder/tmp" TMPDIR="$folder/tmp" CORVID_ATTACK="$folder/attack" \
+  setpriv --reuid=nobody --regid=nogroup --clear-groups \
+  "$folder/tests" --gtest_filter="$filter"
