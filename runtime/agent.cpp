@@ -4,6 +4,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -276,12 +277,11 @@ Outcome Agent::run(std::string prompt) {
   std::function<void(boost::system::error_code, int)> on_signal =
       [&](boost::system::error_code error, int) {
         if (error) return;
-        if (std::exchange(interrupted, true)) return io().stop();
+        if (std::exchange(interrupted, true)) std::_Exit(kInterrupted);  // all is on disk
         session().interrupt();
         signals.async_wait(on_signal);
       };
   signals.async_wait(on_signal);
-  outcome.code = kInterrupted;  // when io is stopped
   asio::co_spawn(io(), session().prompt(std::move(prompt)),
                  [&](std::exception_ptr error, Outcome value) {
                    failure = error;

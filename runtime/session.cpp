@@ -78,9 +78,11 @@ asio::awaitable<Outcome> Session::Loop::prompt(std::string text) {
     outcome = {.code = kFailed, .message = error.what()};
     in_step_ = false;
   }
-  if (outcome.code == kOk || outcome.code == kInterrupted) {
-    const model::Stop stop = outcome.code == kOk ? model::Stop::end : model::Stop::interrupted;
-    rooms_.events.publish(TurnFinished{stop, outcome.answer, outcome.steps});
+  if (outcome.code == kOk) {
+    rooms_.events.publish(TurnFinished{model::Stop::end, outcome.answer, outcome.steps});
+  } else if (outcome.code == kInterrupted) {
+    rooms_.events.publish(Notice{outcome.message});
+    rooms_.events.publish(TurnFinished{model::Stop::interrupted, outcome.answer, outcome.steps});
   } else {
     rooms_.events.publish(Failed{outcome.message, outcome.code});
   }
@@ -103,7 +105,7 @@ asio::awaitable<Outcome> Session::Loop::turn(std::string text) {
     } else if (turn.stop == model::Stop::malformed && !asked_again && !interrupted_) {
       asked_again = true;
       co_await begin("Your last reply could not be read: " + turn.problem + " Please try again.");
-    } else if (!interrupted_) {
+    } else if (!interrupted_ || turn.stop == model::Stop::end) {
       co_return finished_turn(std::move(outcome), turn, rooms_.dialogue.room());
     }
     if (interrupted_) co_return interrupted(std::move(outcome), id_);
@@ -114,8 +116,10 @@ asio::awaitable<Outcome> Session::Loop::turn(std::string text) {
 // A new message of the user, after whatever a crash or a failure left open.
 asio::awaitable<void> Session::Loop::begin(std::string text) {
   repeats_ = {};
+  unrecorded_ = nullptr;
   for (auto& [call, result] : unanswered(history_)) {
     co_await finished(call, result);
+    if (unrecorded_) std::rethrow_exception(unrecorded_);
     add_result(history_, result);
     in_step_ = false;
   }

@@ -1,6 +1,9 @@
 #include "runtime/shortening.h"
 
+#include <algorithm>
 #include <string>
+
+#include "tools/text.h"
 
 namespace corvid::runtime {
 namespace {
@@ -9,17 +12,13 @@ constexpr std::size_t kHeadBytes = 240, kTailBytes = 120;
 constexpr std::size_t kWorthBytes = 600;   // shorter results are left alone
 constexpr std::size_t kBytesPerToken = 3;  // a cautious guess; the caller measures again
 
-bool inside_character(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
-}
-
 // The head and the tail of `text` around a line that says what is gone.
 std::string shortened(const std::string& text) {
-  std::size_t head = kHeadBytes, tail = text.size() - kTailBytes;
-  while (head > 0 && inside_character(text[head])) --head;
-  while (tail < text.size() && inside_character(text[tail])) ++tail;
-  return text.substr(0, head) + "\n[" + std::to_string(tail - head) +
-         " bytes removed to make room]\n" + text.substr(tail);
+  const std::string_view head = tools::utf8_prefix(text, kHeadBytes);
+  const std::string_view tail = tools::utf8_suffix(text, kTailBytes);
+  const std::size_t removed = text.size() - head.size() - tail.size();
+  return std::string(head) + "\n[" + std::to_string(removed) + " bytes removed to make room]\n" +
+         std::string(tail);
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ void JsonSink::receive(const Event& event) noexcept try {
 
 void PlainSink::receive(const Event& event) noexcept try {
   if (const auto* end = std::get_if<TurnFinished>(&event.body)) {
-    if (end->answer.empty()) return;
+    if (end->answer.empty() || end->stop != model::Stop::end) return;
     out_.write(end->answer);
     if (end->answer.back() != '\n') out_.write("\n");
   }
