@@ -79,6 +79,7 @@ TEST(Structure, CoAwaitStatementsArePlain) {
            ++j) {
         statement += "\n" + source.lines[j];
       }
+      statement = std::regex_replace(statement, std::regex("\"[^\"]*\""), "\"\"");
       statement = statement.substr(0, statement.find(';'));
       if (statement.ends_with("{")) statement.pop_back();  // if (co_await ...) {
       EXPECT_EQ(statement.find_first_of("{?"), std::string::npos)
