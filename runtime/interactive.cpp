@@ -104,7 +104,7 @@ ExitCode Conversation::run() {
   hush_.reset();
   if (failure) std::rethrow_exception(failure);
   if (n_prompts_ > 0)
-    sink_.say("corvid resume " + agent_.info().id + "  goes on with this session");
+    sink_.say("corvid --resume " + agent_.info().id + "  goes on with this session");
   return code_;
 }
 
@@ -178,7 +178,8 @@ asio::awaitable<void> Conversation::settled() {
 
 asio::awaitable<tools::Verdict> Conversation::approve(std::string question) {
   sink_.say(shown(question, Care::command));
-  const LineEditor::Line line = co_await next_line("Allow it? [y/N] ");
+  std::string prompt = "Allow it? [y/N] ";
+  const LineEditor::Line line = co_await next_line(std::move(prompt));
   const bool agrees = line.text == "y" || line.text == "Y" || line.text == "yes";
   co_return agrees ? tools::Verdict::allow : tools::Verdict::deny;
 }

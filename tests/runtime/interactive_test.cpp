@@ -1,0 +1,262 @@
+// The interactive session as a person meets it: the real program on a pseudo-terminal.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/runtime/model_server.h"
+
+namespace corvid::tests {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// A home of its own and the program in it.
+class Interactive : public testing::Test {
+ protected:
+  Interactive() {
+    std::string pattern = fs::temp_directory_path() / "corvid-home-XXXXXX";
+    home_ = mkdtemp(pattern.data());
+    fs::create_directory(home_ / "work");
+  }
+  ~Interactive() override {
+    end();
+    fs::remove_all(home_);
+  }
+
+  void start(const std::string& model, std::vector<std::string> more = {},
+             const std::string& terminal = "xterm") {
+    winsize size = {24, 80, 0, 0};
+    screen_.clear();
+    child_ = forkpty(&keys_, nullptr, nullptr, &size);
+    ASSERT_GE(child_, 0);
+    if (child_ > 0) return;
+    const std::string home = "HOME=" + home_.string(), kind = "TERM=" + terminal;
+    const char* environment[] = {home.c_str(), kind.c_str(), "PATH=/usr/bin:/bin", nullptr};
+    std::vector<const char*> arguments = {CORVID_BINARY, "--model", model.c_str()};
+    for (const std::string& argument : more) arguments.push_back(argument.c_str());
+    arguments.push_back(nullptr);
+    if (chdir((home_ / "work").c_str()) != 0) _exit(126);
+    execve(CORVID_BINARY, const_cast<char**>(arguments.data()), const_cast<char**>(environment));
+    _exit(127);
+  }
+
+  void type(std::string_view text) {
+    ASSERT_EQ(write(keys_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+
+  // Waits until `text` appears after what was seen before.
+  testing::AssertionResult sees(const std::string& text) {
+    const Clock::time_point until = Clock::now() + 20s;
+    while (screen_.find(text, seen_) == std::string::npos && Clock::now() < until) {
+      pollfd waited = {keys_, POLLIN, 0};
+      if (poll(&waited, 1, 100) != 1) continue;
+      char buffer[4096];
+      const ssize_t n = read(keys_, buffer, sizeof buffer);
+      if (n <= 0) break;
+      screen_.append(buffer, static_cast<std::size_t>(n));
+    }
+    const std::size_t at = screen_.find(text, seen_);
+    if (at == std::string::npos) {
+      return testing::AssertionFailure() << "no \"" << text << "\" in: " << screen_.substr(seen_);
+    }
+    seen_ = at + text.size();
+    return testing::AssertionSuccess();
+  }
+
+  int end() {
+    if (child_ < 0) return -1;
+    int status = 0;
+    const Clock::time_point until = Clock::now() + 20s;
+    while (waitpid(child_, &status, WNOHANG) == 0) {
+      char buffer[4096];
+      pollfd waited = {keys_, POLLIN, 0};
+      if (poll(&waited, 1, 20) == 1) {
+        const ssize_t n = read(keys_, buffer, sizeof buffer);
+        if (n > 0) screen_.append(buffer, static_cast<std::size_t>(n));
+      }
+      if (Clock::now() > until) kill(child_, SIGKILL);
+    }
+    close(keys_);
+    child_ = -1;
+    seen_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+
+  static std::string last_user_text(const ReceivedRequest& request) {
+    const auto messages = nlohmann::json::parse(request.body)["messages"];
+    return messages.back()["content"].get<std::string>();
+  }
+
+  fs::path home_;
+  pid_t child_ = -1;
+  int keys_ = -1;
+  std::string screen_;
+  std::size_t seen_ = 0;
+};
+
+TEST_F(Interactive, AnswersPromptsAndRemembersThem) {
+  ModelServer server([](auto& out, const auto&, int n) {
+    out.say("Answer " + std::to_string(n) + ".", "Let me see.");
+  });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("hello\r");
+  EXPECT_TRUE(sees("\x1b[2mLet me see.\x1b[0m"));
+  EXPECT_TRUE(sees("Answer 0."));
+  EXPECT_TRUE(sees("1 step, read 100 (90 reused), wrote 10 at "));
+  ASSERT_TRUE(sees("> "));
+  type("/stats\r");
+  EXPECT_TRUE(sees("context: 110 tokens"));
+  ASSERT_TRUE(sees("> "));
+  type("/quit\r");
+  EXPECT_TRUE(sees("corvid --resume"));
+  EXPECT_EQ(end(), 0);
+
+  start(server.url(), {"--resume"});
+  ASSERT_TRUE(sees("> "));
+  type("\x1b[A\x1b[A\x1b[A");  // up to the first line
+  EXPECT_TRUE(sees("hello"));
+  type(" again\r");
+  EXPECT_TRUE(sees("Answer 1."));
+  type("\x04");  // Ctrl-D
+  EXPECT_EQ(end(), 0);
+  ASSERT_EQ(server.posts().size(), 2u);
+  EXPECT_EQ(last_user_text(server.posts()[1]), "hello again");
+  EXPECT_NE(server.posts()[1].body.find("Answer 0."), std::string::npos);
+}
+
+TEST_F(Interactive, CtrlCStopsTheTurnAndKeepsTheSession) {
+  std::atomic<bool> closed = false;
+  ModelServer server([&](auto& out, const auto&, int n) {
+    if (n > 0) return out.say("fine");
+    out.start_stream();
+    out.event(content_chunk("so far"));
+    closed = out.closed_within(20s);
+  });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("first\r");
+  ASSERT_TRUE(sees("so far"));
+  type("\x03");
+  EXPECT_TRUE(sees("interrupted"));
+  ASSERT_TRUE(sees("> "));
+  type("second\r");
+  EXPECT_TRUE(sees("fine"));
+  EXPECT_TRUE(closed);
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+  EXPECT_NE(server.posts().at(1).body.find("so far"), std::string::npos);
+}
+
+TEST_F(Interactive, ASignalToEndLeavesAtOnceWithItsCode) {
+  ModelServer server([&](auto& out, const auto&, int) {
+    out.start_stream();
+    out.event(content_chunk("so far"));
+    out.closed_within(20s);
+  });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("first\r");
+  ASSERT_TRUE(sees("so far"));
+  kill(child_, SIGTERM);
+  EXPECT_EQ(end(), 130);
+}
+
+TEST_F(Interactive, CtrlCAtThePromptClearsTheLineAndTwiceLeaves) {
+  ModelServer server([](auto& out, const auto&, int) { out.say("yes"); });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("do not send this");
+  ASSERT_TRUE(sees("this"));
+  type("\x03");
+  ASSERT_TRUE(sees("^C"));
+  type("send\r");
+  EXPECT_TRUE(sees("yes"));
+  ASSERT_TRUE(sees("> "));
+  type("\x03");
+  EXPECT_TRUE(sees("Ctrl-C again or Ctrl-D leaves"));
+  ASSERT_TRUE(sees("> "));
+  termios modes = {};
+  type("\x03");
+  EXPECT_TRUE(sees("corvid --resume"));
+  EXPECT_EQ(tcgetattr(keys_, &modes), 0);
+  EXPECT_EQ(end(), 0);
+  EXPECT_TRUE(modes.c_lflag & ECHO);
+  EXPECT_TRUE(modes.c_lflag & ICANON);
+  EXPECT_EQ(last_user_text(server.posts().at(0)), "send");
+}
+
+TEST_F(Interactive, APasteIsOnePromptWhateverItContains) {
+  ModelServer server([](auto& out, const auto&, int) { out.say("yes"); });
+  start(server.url());
+  ASSERT_TRUE(sees("\x1b[?2004h"));
+  type("\x1b[200~one\r\ttwo\x1b[31m\x02 three\x1b[201~\r");
+  EXPECT_TRUE(sees("yes"));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+  ASSERT_EQ(server.posts().size(), 1u);
+  EXPECT_EQ(last_user_text(server.posts()[0]), "one\n\ttwo[31m three");
+}
+
+TEST_F(Interactive, WhatTheModelSaysCannotCommandTheTerminal) {
+  ModelServer server([](auto& out, const auto&, int) { out.say("\x1b]52;c;ZXZpbA==\x07 end"); });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("x\r");
+  EXPECT_TRUE(sees("\\x1b]52;c;ZXZpbA==\\x07 end"));
+  EXPECT_EQ(screen_.find("\x1b]52"), std::string::npos);
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+}
+
+TEST_F(Interactive, ADumbTerminalGetsNoEscapeSequences) {
+  ModelServer server([](auto& out, const auto&, int) { out.say("yes", "hm"); });
+  start(server.url(), {}, "dumb");
+  ASSERT_TRUE(sees("> "));
+  type("x\n");
+  EXPECT_TRUE(sees("thinking: hm"));
+  EXPECT_TRUE(sees("yes"));
+  ASSERT_TRUE(sees("> "));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+  EXPECT_EQ(screen_.find('\x1b'), std::string::npos) << screen_;
+}
+
+TEST_F(Interactive, AFailureIsSaidAndTheSessionGoesOn) {
+  ModelServer server([](auto& out, const auto&, int n) {
+    if (n == 0) return out.respond(400, "text/plain", "no such thing");
+    out.say("better");
+  });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("x\r");
+  EXPECT_TRUE(sees("no such thing"));
+  ASSERT_TRUE(sees("> "));
+  type("y\r");
+  EXPECT_TRUE(sees("better"));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+}
+
+TEST_F(Interactive, WithoutATerminalItSaysWhatToDoInstead) {
+  const std::string command = "HOME=" + home_.string() + " " CORVID_BINARY " </dev/null 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  std::string said;
+  for (int c; (c = fgetc(pipe)) != EOF;) said += static_cast<char>(c);
+  EXPECT_EQ(WEXITSTATUS(pclose(pipe)), 2);
+  EXPECT_NE(said.find("corvid run"), std::string::npos) << said;
+}
+
+}  // namespace
+}  // namespace corvid::tests
