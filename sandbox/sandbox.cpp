@@ -32,6 +32,27 @@ std::vector<std::string> assignments(const std::map<std::string, std::string>& e
   return texts;
 }
 
+// Folders as the kernel names them, so that no rung trips over one that is not there.
+Policy checked(Policy policy) {
+  if (policy.mode == Policy::Mode::off) return policy;
+  if (policy.workspace == "/") {
+    throw SandboxError("sandbox: the whole machine cannot be the workspace; choose a folder");
+  }
+  for (std::filesystem::path& folder : policy.writable) {
+    std::error_code error;
+    const std::filesystem::path real = std::filesystem::canonical(folder, error);
+    if (error || !std::filesystem::is_directory(real, error)) {
+      throw SandboxError("sandbox: the writable folder " + folder.string() + " does not exist");
+    }
+    folder = real;
+  }
+  std::erase_if(policy.readable, [](const std::filesystem::path& folder) {
+    std::error_code error;
+    return !std::filesystem::exists(folder, error);
+  });
+  return policy;
+}
+
 // The stub process, from its start to its end.
 class StubProcess {
  public:
@@ -106,7 +127,7 @@ class StubSandbox : public Sandbox {
 };
 
 StubSandbox::StubSandbox(Policy policy) {
-  setup_.policy = std::move(policy);
+  setup_.policy = checked(std::move(policy));
   if (setup_.policy.mode == Policy::Mode::on) setup_.git_config = private_git_config();
   start_stub();
 }

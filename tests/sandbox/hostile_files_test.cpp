@@ -1,6 +1,7 @@
 // Hostile acts on files: outside the workspace nothing changes and secrets stay hidden.
 #include <sys/stat.h>
 
+#include "sandbox/error.h"
 #include "tests/sandbox/hostile.h"
 
 namespace corvid::sandbox {
@@ -179,6 +180,13 @@ TEST_F(HostileFiles, AForgedGitFileOpensNoOtherFolder) {
   put(workspace() / ".git", "gitdir: " + outside("victim").string());
   policy_ = default_policy(workspace());
   EXPECT_THAT(policy_.writable, IsEmpty());
+}
+
+TEST_F(HostileFiles, AWritableFolderThatIsNotThereIsAnError) {
+  policy_.writable = {outside("missing")};
+  EXPECT_THROW(confined("true"), SandboxError);
+  policy_ = default_policy("/");
+  EXPECT_THROW(confined("true"), SandboxError);
 }
 
 TEST_F(HostileFiles, FillsTheDisk) {
