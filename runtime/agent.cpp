@@ -286,8 +286,9 @@ Outcome Agent::run(std::string prompt) {
                  [&](std::exception_ptr error, Outcome value) {
                    failure = error;
                    outcome = std::move(value);
-                   signals.cancel();
+                   io().stop();  // a server may hold a stream open that has said all it will
                  });
+  io().restart();
   io().run();
   if (failure) std::rethrow_exception(failure);
   return outcome;

@@ -107,6 +107,19 @@ TEST_F(RunCommand, PrintsTheAnswerOnStdoutAndTheRestOnStderr) {
   EXPECT_EQ(last.at("messages").back().at("content"), "hello\n[exit 0]");
 }
 
+TEST_F(RunCommand, EndsThoughTheServerHoldsItsStreamOpen) {
+  ModelServer server([](ServerConnection& connection, const ReceivedRequest&, int) {
+    connection.start_stream();
+    connection.event(content_chunk("hi"));
+    connection.event(finish_chunk("stop"));
+    connection.event("[DONE]");
+    EXPECT_TRUE(connection.closed_within(60s));  // by the program's end
+  });
+  const Outcome outcome = run({"run", "--model", server.url(), "x"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "hi\n");
+}
+
 TEST_F(RunCommand, TheFirstRequestIsSmall) {
   ModelServer server(commands_then({}, "Hi."));
   ASSERT_EQ(run({"run", "--model", server.url(), "hi"}).code, 0);
