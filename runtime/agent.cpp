@@ -13,6 +13,7 @@
 #include "runtime/folders.h"
 #include "runtime/instructions.h"
 #include "runtime/local_dialogue.h"
+#include "runtime/plugin_folders.h"
 #include "runtime/record.h"
 #include "runtime/remote_dialogue.h"
 #include "runtime/remote_endpoint.h"
@@ -33,6 +34,9 @@ sandbox::Policy policy_of(const SandboxSettings& settings, const fs::path& works
   sandbox::Policy policy = sandbox::default_policy(workspace);
   if (!settings.enabled) policy.mode = sandbox::Policy::Mode::off;
   policy.network = settings.network;
+  std::error_code error;
+  const fs::path plugins = fs::canonical(plugins_folder(), error);
+  if (!error) policy.readable.push_back(plugins);  // their programs run inside
   for (const std::string& folder : settings.writable) {
     policy.writable.push_back(expand_home(folder));
   }
@@ -185,7 +189,7 @@ bool Agent::Parts::has_profile() const {
 
 // A model with a profile was trained for its own tools and gets no others.
 void Agent::Parts::load_plugins() {
-  const fs::path folder = config_folder() / "plugins";
+  const fs::path folder = plugins_folder();
   if (has_profile()) {
     std::error_code none;
     if (!fs::is_empty(folder, none) && !none) {
@@ -193,17 +197,13 @@ void Agent::Parts::load_plugins() {
     }
     return;
   }
-  plugins::PluginHost host{io.get_executor(), state_folder() / "plugins", {}};
+  plugins::PluginHost host{io.get_executor(), plugin_state_folder(header.workspace), {}};
   host.notice = [this](std::string_view text) {
     if (events) events->publish(Notice{std::string(text)});
   };
   plugin_set = std::make_unique<plugins::PluginSet>(folder, host);
   plugin_set->add_tools(toolbox);
-  for (const plugins::PluginInfo& plugin : plugin_set->infos()) {
-    if (plugin.problem.empty()) continue;
-    notices.push_back("Plugin " + plugin.name + " was not loaded: " + plugin.problem);
-  }
-  for (std::string& text : plugins::strangers(header.workspace, folder)) {
+  for (std::string& text : plugin_notices(*plugin_set, header.workspace)) {
     notices.push_back(std::move(text));
   }
 }

@@ -15,6 +15,7 @@ void add_resume_command(CLI::App& app);
 void add_sessions_command(CLI::App& app);
 void add_show_command(CLI::App& app);
 void add_sandbox_command(CLI::App& app);
+void add_plugins_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_logits_command(CLI::App& app);
 void add_render_command(CLI::App& app);

@@ -1,0 +1,145 @@
+// corvid plugins list|add|check|new|remove: the plugins that sessions get.
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include "plugins/error.h"
+#include "plugins/manifest.h"
+#include "runtime/commands.h"
+#include "runtime/error.h"
+#include "runtime/plugin_folders.h"
+#include "tools/text.h"
+#include "tools/toolbox.h"
+
+namespace corvid::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLuaTemplate =
+#include "runtime/new_plugin.lua.inc"
+    ;
+
+constexpr const char* kShellTemplate =
+#include "runtime/new_plugin.json.inc"
+    ;
+
+// What a stranger wrote must not reach the terminal as control characters.
+void print_info(const plugins::PluginInfo& info) {
+  const auto visible = [](const std::string& text) { return tools::visible_name(text); };
+  std::printf("%s  %s\n", visible(info.name).c_str(), visible(info.description).c_str());
+  if (!info.problem.empty()) std::printf("  not loaded: %s\n", visible(info.problem).c_str());
+  const auto print_list = [&](const char* what, const std::vector<std::string>& names) {
+    std::string line;
+    for (const std::string& name : names) line += (line.empty() ? "" : ", ") + visible(name);
+    if (!line.empty()) std::printf("  %s: %s\n", what, line.c_str());
+  };
+  print_list("tools", info.tools);
+  print_list("hooks", info.hooks);
+  print_list("needs", info.needs);
+  std::printf("  %s\n", visible(info.folder.string()).c_str());
+}
+
+// A tool may not take the name of a built-in one: the toolbox says so, as in a session.
+int list() {
+  boost::asio::io_context io;
+  plugins::PluginSet plugins(plugins_folder(), {io.get_executor(), {}, {}});
+  tools::Toolbox toolbox;
+  for (auto& tool : tools::builtin_tools()) toolbox.add(std::move(tool));
+  plugins.add_tools(toolbox);
+  const auto infos = plugins.infos();
+  for (const plugins::PluginInfo& info : infos) print_info(info);
+  if (infos.empty()) {
+    std::printf(
+        "No plugins yet. `corvid plugins add git` adds one that comes with Corvid; there "
+        "are git, tests and todo.\n");
+  }
+  for (const std::string& stranger :
+       plugins::strangers(project_plugins_folder(fs::current_path()), plugins_folder())) {
+    std::printf("%s\n", tools::visible_name(stranger).c_str());
+  }
+  return kOk;
+}
+
+fs::path place_of(const std::string& what) {
+  if (what.find('/') == what.npos && !fs::exists(what)) {
+    const fs::path shipped = shipped_plugin(what);
+    if (!shipped.empty()) return shipped;
+  }
+  return what;
+}
+
+int add(const std::string& what) {
+  try {
+    fs::create_directories(plugins_folder());
+    print_info(plugins::add_plugin(place_of(what), plugins_folder()));
+    return kOk;
+  } catch (const plugins::PluginError& problem) {
+    throw RuntimeError("The plugin " + what + " was not added: " + problem.what(), kUsage);
+  }
+}
+
+int check(const std::string& what) {
+  boost::asio::io_context io;
+  fs::path folder = fs::absolute(place_of(what)).lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();
+  const plugins::Plugin plugin = plugins::load_plugin(folder, {io.get_executor(), {}, {}});
+  print_info(plugin.info);
+  return plugin.info.problem.empty() ? kOk : kFailed;
+}
+
+int make(const std::string& name, bool shell) {
+  if (!plugins::is_plugin_name(name)) {
+    throw RuntimeError("A plugin's name has a-z, 0-9, - and _, at most 32.", kUsage);
+  }
+  if (fs::exists(name)) throw RuntimeError("There is a " + name + " here already.", kUsage);
+  fs::create_directory(name);
+  const fs::path file = fs::path(name) / (shell ? "plugin.json" : "plugin.lua");
+  std::ofstream out(file);
+  out << (shell ? kShellTemplate : kLuaTemplate) << '\n';
+  out.close();
+  if (!out) throw RuntimeError("cannot write " + file.string());
+  std::printf("Made %s. Change it, then: corvid plugins check %s; corvid plugins add %s\n",
+              file.c_str(), name.c_str(), name.c_str());
+  return kOk;
+}
+
+int remove(const std::string& name) {
+  const fs::path folder = plugins_folder() / name;
+  if (!plugins::is_plugin_name(name) || !fs::exists(folder)) {
+    throw RuntimeError("There is no plugin " + name + ".", kUsage);
+  }
+  fs::remove_all(folder);
+  std::printf("Removed %s.\n", name.c_str());
+  return kOk;
+}
+
+}  // namespace
+
+void add_plugins_command(CLI::App& app) {
+  auto what = std::make_shared<std::string>();
+  auto shell = std::make_shared<bool>(false);
+  CLI::App* command = app.add_subcommand("plugins", "See, add, check and make plugins");
+  command->require_subcommand(1);
+  command->add_subcommand("list", "The plugins that sessions get, and what is wrong with any")
+      ->callback([] { throw CLI::RuntimeError(list()); });
+  CLI::App* adding = command->add_subcommand(
+      "add", "Copy a plugin to your own, over an older one: a folder, or git, tests, todo");
+  adding->add_option("plugin", *what, "Folder or name")->required();
+  adding->callback([what] { throw CLI::RuntimeError(add(*what)); });
+  CLI::App* checking = command->add_subcommand("check", "Load a plugin and say what it brings");
+  checking->add_option("plugin", *what, "Folder or name")->required();
+  checking->callback([what] { throw CLI::RuntimeError(check(*what)); });
+  CLI::App* making = command->add_subcommand("new", "Start a plugin in a new folder here");
+  making->add_option("name", *what, "Its name")->required();
+  making->add_flag("--shell", *shell, "Of commands (plugin.json); the default is Lua");
+  making->callback([what, shell] { throw CLI::RuntimeError(make(*what, *shell)); });
+  CLI::App* removing = command->add_subcommand("remove", "Remove a plugin that was added");
+  removing->add_option("name", *what, "Its name")->required();
+  removing->callback([what] { throw CLI::RuntimeError(remove(*what)); });
+}
+
+}  // namespace corvid::runtime

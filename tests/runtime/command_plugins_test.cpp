@@ -1,0 +1,82 @@
+// `corvid plugins` as a user runs it, with a home of its own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include "tests/tools/workshop.h"
+
+namespace corvid::runtime {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class PluginsCommand : public testing::Test {
+ protected:
+  std::string run(const std::string& arguments) {
+    const std::string line = "cd '" + work_.path().string() + "' && XDG_CONFIG_HOME='" +
+                             home_.path().string() + "' " + CORVID_BINARY + " plugins " +
+                             arguments + " 2>&1";
+    FILE* pipe = popen(line.c_str(), "r");
+    std::string out;
+    std::array<char, 4096> buffer;
+    while (std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe))
+      out.append(buffer.data(), n);
+    status_ = WEXITSTATUS(pclose(pipe));
+    return out;
+  }
+
+  tools::ScratchFolder home_, work_;
+  int status_ = -1;
+};
+
+TEST_F(PluginsCommand, AddsAndRemovesTheOnesThatComeWithCorvid) {
+  EXPECT_THAT(run("list"), StartsWith("No plugins yet."));
+  for (const char* name : {"git", "tests", "todo"}) {
+    EXPECT_THAT(run(std::string("add ") + name), StartsWith(name));
+    EXPECT_EQ(status_, 0);
+  }
+  EXPECT_THAT(run("list"), AllOf(HasSubstr("tools: git_status, git_diff, git_log, git_commit"),
+                                 HasSubstr("needs: run"), HasSubstr("tools: todo")));
+  EXPECT_EQ(run("remove todo"), "Removed todo.\n");
+  EXPECT_THAT(run("remove todo"), HasSubstr("There is no plugin todo."));
+  EXPECT_EQ(status_, 2);
+}
+
+TEST_F(PluginsCommand, ANewPluginLoadsAsItIs) {
+  for (const char* kind : {"", " --shell"}) {
+    EXPECT_THAT(run(std::string("new mine") + kind), StartsWith("Made mine/plugin."));
+    EXPECT_THAT(run("check mine"), HasSubstr("tools: count_words"));
+    EXPECT_EQ(status_, 0);
+    std::filesystem::remove_all(work_.path() / "mine");
+  }
+  EXPECT_THAT(run("new ../x"), HasSubstr("A plugin's name has"));
+  EXPECT_EQ(status_, 2);
+}
+
+TEST_F(PluginsCommand, ABadPluginIsExplained) {
+  work_.put("bad/plugin.lua", "return {api = 1, description = 'd', tols = {}}");
+  EXPECT_THAT(run("check bad"), HasSubstr("not loaded: the plugin: unknown key `tols`"));
+  EXPECT_EQ(status_, 1);
+  EXPECT_THAT(run("add ./bad"), HasSubstr("was not added"));
+  EXPECT_EQ(status_, 2);
+  home_.put("corvid/plugins/clash/plugin.lua",
+            "return {api = 1, description = '\\27[31m', tools = {{name = 'shell', description = "
+            "'d', run = print}}}");
+  EXPECT_THAT(run("list"),
+              AllOf(HasSubstr("there is a tool named shell already"), HasSubstr("\\x1b[31m")));
+}
+
+TEST_F(PluginsCommand, APluginOfTheProjectIsNotUsedBeforeItWasAdded) {
+  work_.put(".corvid/plugins/local/plugin.lua", "return {api = 1, description = 'd'}");
+  EXPECT_THAT(run("list"), HasSubstr("The project brings a plugin named local"));
+  run("add .corvid/plugins/local");
+  EXPECT_THAT(run("list"), StartsWith("local  d\n"));
+}
+
+}  // namespace
+}  // namespace corvid::runtime
