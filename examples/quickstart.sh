@@ -77,13 +77,12 @@ chore() {
   }
 }
 
-# A small project to work on: logs, a settings file, a script with a bug and its test.
+# A small project to work on: logs, a script with a bug and its test.
 furnish() {
-  mkdir -p logs config
+  mkdir -p logs
   seq -f 'request %g served' 1 40 >logs/monday.log
   seq -f 'request %g served' 1 120 >logs/tuesday.log
   seq -f 'request %g served' 1 75 >logs/wednesday.log
-  printf '{\n  "name": "harbour",\n  "port": 8080,\n  "debug": true\n}\n' >config/server.json
   printf 'add() { echo $(($1 - $2)); }\ndouble() { echo $(($1 * 2)); }\n' >sums.sh
   cat >test.sh <<'TEST'
 #!/bin/bash
@@ -114,8 +113,8 @@ furnish
 printf '\n'
 step "Three chores, with the model inside the program, in $workspace"
 chore "which file in logs is the largest?"
-chore "change the port in config/server.json to 9090"
-chore "run ./test.sh, then fix the function in sums.sh that is wrong"
+chore "create a file called hello.txt with the text good morning"
+chore "run the tests and tell me what fails"
 
 printf '\n'
 step "The sessions"
