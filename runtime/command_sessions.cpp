@@ -105,6 +105,7 @@ Json step_json(const memory::Step& step) {
 void print_session(const std::string& id, bool as_json) {
   const auto journal = memory::Journal::open(sessions_file());
   const auto found = journal->find(id);
+  if (!found && id.empty()) throw RuntimeError("There is no session yet.", kUsage);
   if (!found) throw RuntimeError("There is no session " + id + ".", kUsage);
   const std::vector<memory::Step> steps = journal->steps(found->id);
   if (as_json) {

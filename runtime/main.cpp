@@ -24,8 +24,6 @@ int run(int argc, char** argv) {
                "corvid"};
   app.set_version_flag("--version", "corvid " CORVID_VERSION);
   app.require_subcommand(0, 1);
-  app.footer(
-      "\nStart with: corvid run \"count the files here\"\nHelp on a command: corvid run --help");
   runtime::add_interactive_session(app);
   runtime::add_run_command(app);
   runtime::add_resume_command(app);
@@ -38,6 +36,10 @@ int run(int argc, char** argv) {
   runtime::add_render_command(app);
   runtime::add_tokenize_command(app);
   runtime::add_bench_command(app);
+  app.footer(
+      "\nWithout a subcommand it talks with you: an interactive session in this folder.\n"
+      "Start with:           corvid run \"count the files here\"\n"
+      "Help on a subcommand: corvid run --help");
   try {
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& end) {

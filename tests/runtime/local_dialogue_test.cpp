@@ -213,6 +213,30 @@ TEST_F(LocalDialogueTest, ReplacingTheHistoryReusesTheCommonPrefix) {
   EXPECT_GE(next.usage.reused, static_cast<int>(before) - 10);
 }
 
+TEST_F(LocalDialogueTest, AResumedConversationHasTheOfficialPromptAndTheModelsOwnTokens) {
+  user("one step");
+  std::vector<Entry> history = {Opening{"You are Corvid.", tools}, UserText{"one step"}};
+  history.emplace_back(Reply{reply(calling(1)), ""});
+  result("x\n[exit 0]");
+  history.emplace_back(Results{{{"c", "x\n[exit 0]", false}}});
+  history.emplace_back(Reply{reply({.reasoning = "Good.", .content = "Done."}), ""});
+  history.emplace_back(UserText{"and now?"});
+
+  dialogue = std::make_unique<LocalDialogue>(scripted.model, engine, LocalOptions());
+  const auto replace = [&]() -> asio::awaitable<bool> {
+    co_await dialogue->replace(history);
+    co_return true;
+  };
+  wait(replace());
+  messages.push_back({.role = Role::user, .content = "and now?"});
+  const int prompt = static_cast<int>(official().size());
+  const model::Turn turn = reply({.reasoning = "Hm.", .content = "Nothing."});
+  EXPECT_EQ(turn.usage.prefilled, prompt);
+  std::vector<Token> all = official();
+  all.pop_back();
+  EXPECT_EQ(held(), all);
+}
+
 TEST_F(LocalDialogueTest, TwoDialoguesDecodeTogetherAndEachSaysItsOwn) {
   LocalDialogue other(scripted.model, engine, LocalOptions());
   other.append(Opening{"Another.", {}});
