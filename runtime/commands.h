@@ -14,6 +14,7 @@ void add_run_command(CLI::App& app);
 void add_resume_command(CLI::App& app);
 void add_sessions_command(CLI::App& app);
 void add_show_command(CLI::App& app);
+void add_settings_command(CLI::App& app);
 void add_sandbox_command(CLI::App& app);
 void add_plugins_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);

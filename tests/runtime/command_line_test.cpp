@@ -3,6 +3,9 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace {
@@ -28,6 +31,22 @@ TEST(CommandLine, PrintsItsVersion) {
   Outcome outcome = run("--version");
   EXPECT_EQ(outcome.status, 0);
   EXPECT_TRUE(outcome.out.starts_with("corvid 0.")) << outcome.out;
+}
+
+TEST(CommandLine, SettingsArePrintedAsAFileAndAMistakeIsNamed) {
+  const std::string home = testing::TempDir() + "/corvid-settings/corvid";
+  std::filesystem::create_directories(home);
+  setenv("XDG_CONFIG_HOME", (testing::TempDir() + "/corvid-settings").c_str(), 1);
+  std::ofstream(home + "/config.toml") << "max_steps = 9\n";
+  const Outcome printed = run("settings");
+  EXPECT_EQ(printed.status, 0);
+  EXPECT_NE(printed.out.find("\nmax_steps = 9\n"), std::string::npos) << printed.out;
+  std::ofstream(home + "/config.toml") << "max_stepz = 9\n";
+  const Outcome refused = run("settings 2>&1");
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_NE(refused.out.find("did you mean max_steps?"), std::string::npos) << refused.out;
+  unsetenv("XDG_CONFIG_HOME");
+  std::filesystem::remove_all(testing::TempDir() + "/corvid-settings");
 }
 
 }  // namespace
