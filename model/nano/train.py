@@ -22,6 +22,7 @@ import tokenizer as bpe
 from net import HERE, CrossEntropy, Net
 
 torch.set_num_threads(1)
+INDEXER = {"iq", "ik", "iw", "ik_norm", "ik_bias"}
 
 
 class Data:
@@ -114,10 +115,11 @@ class Optimizer:
       return g.reshape(-1, g.shape[-2] // 2, g.shape[-1])
     return g.reshape(-1, g.shape[-2], g.shape[-1])
 
-  def step(self, muon_lr, adam_lr):
+  def step(self, muon_lr, adam_lr, index_gain):
     self.step_count += 1
     t = self.step_count
     for name in self.names:
+      gain = index_gain if name.split(".")[-1] in INDEXER else 1
       g = self.net.w[name].grad
       if g is None:
         continue
@@ -127,13 +129,13 @@ class Optimizer:
         m = s.setdefault("m", torch.zeros(g.shape, dtype=torch.float32))
         m.mul_(0.95).add_(g.float())
         u = orthogonal(g.float().add(m, alpha=0.95))
-        p.mul_(1 - muon_lr * 0.1).add_(u.reshape(p.shape), alpha=-muon_lr * max(1, u.shape[1] / u.shape[2]) ** 0.5)
+        p.mul_(1 - muon_lr * 0.1).add_(u.reshape(p.shape), alpha=-gain * muon_lr * max(1, u.shape[1] / u.shape[2]) ** 0.5)
       else:
         g = g.float()
         m, v = s.setdefault("m", torch.zeros_like(p)), s.setdefault("v", torch.zeros_like(p))
         m.lerp_(g, 0.1)
         v.lerp_(g * g, 0.02)
-        scale = adam_lr * math.sqrt(1 - 0.98 ** t) / (1 - 0.9 ** t)
+        scale = gain * adam_lr * math.sqrt(1 - 0.98 ** t) / (1 - 0.9 ** t)
         p.addcdiv_(m, v.sqrt() + 1e-9, value=-scale)
     self.net.refresh()
 
@@ -149,6 +151,7 @@ def main():
   a.add_argument("--decay", type=float, default=0.3, help="share of the steps over which the rates fall to 3%%")
   a.add_argument("--muon", type=float, default=0.02)
   a.add_argument("--adam", type=float, default=0.003)
+  a.add_argument("--index-gain", type=float, default=1, help="the indexer's rates are this many times the net's")
   a.add_argument("--index", choices=["off", "warm", "dense", "sparse"], default="off")
   a.add_argument("--bare", action="store_true", help="only the first token stands for the profile: a cheaper first stage")
   a.add_argument("--seed", type=int, default=1)
@@ -162,8 +165,7 @@ def main():
   if o.start:
     net.p.update(export.load(o.start) if o.start.endswith(".gguf") else torch.load(o.start)["p"])
     net.refresh()
-  index_names = {"iq", "ik", "iw", "ik_norm", "ik_bias"}
-  optimizer = Optimizer(net, index_names if o.index == "warm" else None)
+  optimizer = Optimizer(net, INDEXER if o.index == "warm" else None)
   data = Data(o.data, o.seed)
   print(f"{sum(v.numel() for v in net.p.values()) / 1e6:.2f} M parameters, prefix {len(prefix)} tokens", flush=True)
   options = dict(index=o.index != "off", sparse=o.index == "sparse", train_index=o.index != "off", top_k=net.c["top_k"] if o.index == "sparse" else 1 << 30, scale=1.0, loss=0.0, rows=0)
@@ -181,7 +183,7 @@ def main():
     if o.index != "warm":
       for i, load in enumerate(net.load):
         net.p[f"{i + net.c['dense']}.bias"] += 0.002 * rate * torch.sign(load.float().mean() - load.float())
-    optimizer.step(o.muon * rate, o.adam * rate)
+    optimizer.step(o.muon * rate, o.adam * rate, o.index_gain)
     seen += len(ids)
     own += int((targets >= 0).sum())
     value, right = loss.item(), stats["right"]
