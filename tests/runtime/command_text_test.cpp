@@ -8,6 +8,9 @@
 #include <sstream>
 #include <string>
 
+#include "tests/memory/scratch_folder.h"
+
+namespace corvid {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -22,7 +25,8 @@ struct Outcome {
 
 // Runs the program with `input` on stdin.
 Outcome corvid(const std::string& arguments, const std::string& input) {
-  const std::string file = ::testing::TempDir() + "corvid_text_test.in";
+  const ScratchFolder folder;
+  const std::string file = folder / "input";
   std::ofstream(file, std::ios::binary) << input;
   const std::string command = std::string(CORVID_BINARY) + " " + arguments + " < " + file;
   FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
@@ -84,3 +88,4 @@ TEST(TokenizeCommand, SpecialTokensArePlainTextUnlessAskedFor) {
 }
 
 }  // namespace
+}  // namespace corvid
