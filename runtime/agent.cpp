@@ -105,6 +105,9 @@ Agent::Parts::Parts(AgentOptions given) : options(std::move(given)) {
   open_model();
   load_plugins();
   enter_journal();
+  if (std::string missing = sandbox::shortfall(*sandbox); !missing.empty()) {
+    notices.push_back(std::move(missing));
+  }
 
   context.emplace(tools::ToolContext{*sandbox, *files, workers});
   context->spill_folder = cache_folder() / "outputs" / info.id;
