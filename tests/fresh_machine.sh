@@ -27,6 +27,7 @@ finish() {
   [ -n "$keep" ] || rm -rf --one-file-system "$root"
 }
 trap finish EXIT
+chmod 755 "$root"  # it becomes the root folder of every user inside
 
 mirror=$(grep -rhoE 'https?://[^ ]*/debian/?( |$)' /etc/apt/sources.list* | sed 's/ //; q' || true)
 mirror=${mirror:-http://deb.debian.org/debian}
