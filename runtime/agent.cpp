@@ -12,6 +12,7 @@
 #include "runtime/engine_thread.h"
 #include "runtime/folders.h"
 #include "runtime/instructions.h"
+#include "runtime/json_line.h"
 #include "runtime/local_dialogue.h"
 #include "runtime/plugin_folders.h"
 #include "runtime/record.h"
@@ -48,7 +49,7 @@ std::string policy_json(const sandbox::Policy& policy) {
                               {"network", policy.network}};
   json["writable"] = nlohmann::ordered_json::array();
   for (const fs::path& path : policy.writable) json["writable"].push_back(path.string());
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return json_line(json);
 }
 
 asio::awaitable<tools::Verdict> deny(std::string) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "model/text/json_text.h"
 #include "model/text/utf8.h"
 #include "runtime/error.h"
 
@@ -202,7 +203,7 @@ ChatReply ChatStream::finish(std::optional<model::Stop> cut) const {
           call.name.empty() ? "the call names no tool" : arguments_problem(call.arguments);
       if (!problem.empty()) {
         // Servers parse the arguments of earlier calls, and fail on what is no JSON.
-        call.arguments = "{\"malformed_arguments\": " + quoted_json(call.arguments) + "}";
+        call.arguments = "{\"malformed_arguments\": " + model::json_quote(call.arguments) + "}";
       }
       turn.calls.push_back({call.id, call.name, call.arguments, std::move(problem)});
     }
@@ -220,15 +221,15 @@ ChatReply ChatStream::finish(std::optional<model::Stop> cut) const {
 
 std::string ChatStream::message(const std::string& content, const std::vector<Call>& calls,
                                 bool with_reasoning) const {
-  std::string text = R"({"role":"assistant","content":)" + quoted_json(content);
+  std::string text = R"({"role":"assistant","content":)" + model::json_quote(content);
   if (with_reasoning && !reasoning_.empty()) {
-    text += ",\"" + reasoning_key_ + "\":" + quoted_json(reasoning_);
+    text += ",\"" + reasoning_key_ + "\":" + model::json_quote(reasoning_);
   }
   for (std::size_t i = 0; i < calls.size(); ++i) {
     text += i == 0 ? ",\"tool_calls\":[" : ",";
-    text += "{\"id\":" + quoted_json(calls[i].id) +
-            ",\"type\":\"function\",\"function\":{\"name\":" + quoted_json(calls[i].name) +
-            ",\"arguments\":" + quoted_json(calls[i].arguments) + "}}";
+    text += "{\"id\":" + model::json_quote(calls[i].id) +
+            ",\"type\":\"function\",\"function\":{\"name\":" + model::json_quote(calls[i].name) +
+            ",\"arguments\":" + model::json_quote(calls[i].arguments) + "}}";
   }
   return text + (calls.empty() ? "}" : "]}");
 }
@@ -244,10 +245,6 @@ std::string arguments_problem(std::string_view text) {
     return "the arguments are not valid JSON: " +
            std::string(start == std::string_view::npos ? what : what.substr(start + 2));
   }
-}
-
-std::string quoted_json(std::string_view text) {
-  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string server_message(std::string_view body) {

@@ -65,9 +65,6 @@ class ChatStream {
 // Why `text` cannot be a call's arguments, or empty when it is a JSON object of sane depth.
 std::string arguments_problem(std::string_view text);
 
-// `text` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD.
-std::string quoted_json(std::string_view text);
-
 // What an error body says, in one line: {"error":{"message"}}, {"error":""}, {"detail":""} or text.
 std::string server_message(std::string_view body);
 

@@ -2,15 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/json_line.h"
+
 namespace corvid::runtime {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Text of a model or tool is valid UTF-8 by contract; a line of output must come whatever happens.
-std::string print(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 Json to_object(const model::ToolCall& call) {
   Json json{{"id", call.id}, {"name", call.name}};
@@ -111,7 +108,7 @@ std::string_view name(model::Stop stop) {
 std::string to_json(const Event& event) {
   Json line{{"v", 1}, {"seq", event.seq}, {"session", event.session}};
   line.update(std::visit([](const auto& body) { return fields(body); }, event.body));
-  return print(line);
+  return json_line(line);
 }
 
 }  // namespace corvid::runtime

@@ -5,16 +5,13 @@
 
 #include "runtime/error.h"
 #include "runtime/event.h"
+#include "runtime/json_line.h"
 
 namespace corvid::runtime {
 namespace {
 
 using Json = nlohmann::ordered_json;
 using Kind = memory::Step::Kind;
-
-std::string print(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 model::Stop stop_named(const std::string& word) {
   using enum model::Stop;
@@ -88,7 +85,7 @@ std::span<const model::ToolCall> open_calls(const std::vector<Entry>& history) {
 }  // namespace
 
 memory::Step prompt_step(const std::string& text) {
-  return {.kind = Kind::prompt, .json = print({{"text", text}})};
+  return {.kind = Kind::prompt, .json = json_line({{"text", text}})};
 }
 
 memory::Step turn_step(const Reply& reply) {
@@ -102,33 +99,34 @@ memory::Step turn_step(const Reply& reply) {
   if (!turn.problem.empty()) json["problem"] = turn.problem;
   json["usage"] = usage_json(turn.usage);
   if (!reply.verbatim.empty()) json["verbatim"] = reply.verbatim;
-  return {.kind = Kind::turn, .json = print(json), .tokens = turn.tokens};
+  return {.kind = Kind::turn, .json = json_line(json), .tokens = turn.tokens};
 }
 
 memory::Step result_step(const std::string& tool, const model::ToolResult& result) {
   return {.kind = Kind::result,
-          .json = print({{"call_id", result.call_id},
-                         {"name", tool},
-                         {"text", result.text},
-                         {"is_error", result.is_error}})};
+          .json = json_line({{"call_id", result.call_id},
+                             {"name", tool},
+                             {"text", result.text},
+                             {"is_error", result.is_error}})};
 }
 
 memory::Step settled_step(const Dialogue::SettleCost& cost) {
-  return {.kind = Kind::settled,
-          .json = print({{"dropped_tokens", cost.dropped_tokens}, {"prefilled", cost.prefilled}})};
+  return {
+      .kind = Kind::settled,
+      .json = json_line({{"dropped_tokens", cost.dropped_tokens}, {"prefilled", cost.prefilled}})};
 }
 
 memory::Step notice_step(const std::string& text) {
-  return {.kind = Kind::notice, .json = print({{"text", text}})};
+  return {.kind = Kind::notice, .json = json_line({{"text", text}})};
 }
 
 memory::Step model_step(const memory::SessionHeader& header) {
   return {.kind = Kind::model,
-          .json = print({{"model", header.model},
-                         {"model_fingerprint", header.model_fingerprint},
-                         {"chat_format", header.chat_format},
-                         {"system", header.system},
-                         {"tools", header.tools}})};
+          .json = json_line({{"model", header.model},
+                             {"model_fingerprint", header.model_fingerprint},
+                             {"chat_format", header.chat_format},
+                             {"system", header.system},
+                             {"tools", header.tools}})};
 }
 
 std::string tools_json(std::span<const model::ToolSpec> tools) {
@@ -138,14 +136,14 @@ std::string tools_json(std::span<const model::ToolSpec> tools) {
                     {"description", tool.description},
                     {"parameters", Json::parse(tool.parameters)}});
   }
-  return print(json);
+  return json_line(json);
 }
 
 Opening opening_of(const memory::SessionHeader& header) {
   Opening opening{header.system, {}};
   for (const Json& tool : Json::parse(header.tools)) {
     opening.tools.push_back(
-        {tool.at("name"), tool.at("description"), print(tool.at("parameters"))});
+        {tool.at("name"), tool.at("description"), json_line(tool.at("parameters"))});
   }
   return opening;
 }

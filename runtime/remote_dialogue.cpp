@@ -11,6 +11,7 @@
 #include <exception>
 #include <utility>
 
+#include "model/text/json_text.h"
 #include "runtime/error.h"
 #include "runtime/http_client.h"
 #include "runtime/remote_endpoint.h"
@@ -401,7 +402,7 @@ HttpRequest RemoteDialogue::request(const char* path, std::string body,
 
 // The messages come last, so each body starts with the one before, all but its closing brackets.
 std::string RemoteDialogue::body() const {
-  std::string text = "{\"model\":" + quoted_json(model_) +
+  std::string text = "{\"model\":" + model::json_quote(model_) +
                      R"(,"stream":true,"stream_options":{"include_usage":true})" +
                      dialect_fields(dialect_, options_.thinking);
   if (options_.settings.max_tokens > 0)

@@ -2,23 +2,26 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/text/json_text.h"
+
 namespace corvid::runtime {
 namespace {
 
 std::string plain_message(std::string_view role, std::string_view content) {
-  return R"({"role":")" + std::string(role) + R"(","content":)" + quoted_json(content) + "}";
+  return R"({"role":")" + std::string(role) + R"(","content":)" + model::json_quote(content) + "}";
 }
 
 // A turn that another kind of model spoke (a session that was begun locally).
 std::string message_of(const model::Turn& turn) {
-  std::string text = R"({"role":"assistant","content":)" + quoted_json(turn.content);
-  if (!turn.reasoning.empty()) text += ",\"reasoning_content\":" + quoted_json(turn.reasoning);
+  std::string text = R"({"role":"assistant","content":)" + model::json_quote(turn.content);
+  if (!turn.reasoning.empty())
+    text += ",\"reasoning_content\":" + model::json_quote(turn.reasoning);
   for (std::size_t i = 0; i < turn.calls.size(); ++i) {
     const model::ToolCall& call = turn.calls[i];
     text += i == 0 ? ",\"tool_calls\":[" : ",";
-    text += "{\"id\":" + quoted_json(call.id) +
-            ",\"type\":\"function\",\"function\":{\"name\":" + quoted_json(call.name) +
-            ",\"arguments\":" + quoted_json(call.arguments) + "}}";
+    text += "{\"id\":" + model::json_quote(call.id) +
+            ",\"type\":\"function\",\"function\":{\"name\":" + model::json_quote(call.name) +
+            ",\"arguments\":" + model::json_quote(call.arguments) + "}}";
   }
   return text + (turn.calls.empty() ? "}" : "]}");
 }
@@ -43,10 +46,11 @@ void RemoteHistory::append(const Entry& entry) {
   }
   for (const model::ToolResult& result : std::get<Results>(entry).results) {
     const auto id = sent_ids_.find(result.call_id);
-    messages_.push_back({R"({"role":"tool","tool_call_id":)" +
-                             quoted_json(id == sent_ids_.end() ? result.call_id : id->second) +
-                             ",\"content\":" + quoted_json(result.text) + "}",
-                         {}});
+    messages_.push_back(
+        {R"({"role":"tool","tool_call_id":)" +
+             model::json_quote(id == sent_ids_.end() ? result.call_id : id->second) +
+             ",\"content\":" + model::json_quote(result.text) + "}",
+         {}});
   }
 }
 
@@ -55,8 +59,8 @@ void RemoteHistory::open(const Opening& opening) {
   tools_.clear();
   for (const model::ToolSpec& tool : opening.tools) {
     tools_ += tools_.empty() ? "[" : ",";
-    tools_ += R"({"type":"function","function":{"name":)" + quoted_json(tool.name) +
-              ",\"description\":" + quoted_json(tool.description) +
+    tools_ += R"({"type":"function","function":{"name":)" + model::json_quote(tool.name) +
+              ",\"description\":" + model::json_quote(tool.description) +
               ",\"parameters\":" + (tool.parameters.empty() ? "{}" : tool.parameters) + "}}";
   }
   if (!tools_.empty()) tools_ += "]";

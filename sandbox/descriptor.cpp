@@ -34,4 +34,14 @@ DescriptorPair make_socket_pair() {
   return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
 }  // namespace corvid::sandbox

@@ -2,6 +2,7 @@
 // Everything made here is close-on-exec.
 #pragma once
 
+#include <string_view>
 #include <utility>
 
 namespace corvid::sandbox {
@@ -33,5 +34,8 @@ struct DescriptorPair {
 // Both throw SandboxError when the process is out of descriptors.
 DescriptorPair make_pipe();         // first reads (non-blocking), second writes
 DescriptorPair make_socket_pair();  // sequenced packets, both ends blocking
+
+// Writes everything to a blocking descriptor; false, with errno set, when it cannot.
+bool write_all(int fd, std::string_view bytes);
 
 }  // namespace corvid::sandbox

@@ -32,16 +32,6 @@ Descriptor reopen(const Descriptor& located, int flags) {
   return Descriptor(::open(link.c_str(), flags | O_CLOEXEC | O_NOCTTY));
 }
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
 // Replaces `name` in `folder` in one step, keeping mode and, where it may, the owner.
 bool replace(const Descriptor& folder, const std::string& name, std::string_view bytes,
              const struct stat* old) {

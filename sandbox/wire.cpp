@@ -18,16 +18,6 @@ constexpr std::size_t kMaxDescriptors = 8;
 constexpr char kInline = 'i';
 constexpr char kInFile = 'm';  // the body is in a memory file: the last descriptor
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
 Descriptor memory_file(std::string_view bytes) {
   Descriptor file(::memfd_create("corvid", MFD_CLOEXEC));
   if (!file || !write_all(file.get(), bytes)) {

@@ -215,6 +215,7 @@ TEST_F(Interactive, WhatTheModelSaysCannotCommandTheTerminal) {
   type("x\r");
   EXPECT_TRUE(sees("\\x1b]52;c;ZXZpbA==\\x07 end"));
   EXPECT_EQ(screen_.find("\x1b]52"), std::string::npos);
+  ASSERT_TRUE(sees("> "));
   type("\x04");
   EXPECT_EQ(end(), 0);
 }
