@@ -1,6 +1,5 @@
 #include "runtime/interactive.h"
 
-#include <termios.h>
 #include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -9,7 +8,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
-#include <optional>
 
 #include "runtime/folders.h"
 #include "runtime/line_editor.h"
@@ -27,25 +25,6 @@ constexpr const char* kHelp =
     "  /help    this\n"
     "  /quit    leave (or Ctrl-D); corvid --resume goes on later\n"
     "Ctrl-C stops the running turn and keeps everything; a second one leaves.";
-
-// Keys that are typed while the model speaks stay unseen until the next prompt.
-class Hush {
- public:
-  Hush() {
-    if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
-    termios quiet = before_;
-    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON);
-    holds_ = tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet) == 0;
-  }
-  ~Hush() {
-    if (holds_) tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
-  }
-  Hush(const Hush&) = delete;
-
- private:
-  termios before_ = {};
-  bool holds_ = false;
-};
 
 class Conversation {
  public:
@@ -82,7 +61,6 @@ class Conversation {
   LineEditor editor_;
   asio::signal_set signals_;
   asio::steady_timer settled_;
-  std::optional<Hush> hush_;  // while a turn runs
   bool reading_ = false;      // the editor has the terminal
   bool working_ = false;      // a turn runs
   bool settling_ = false;
@@ -101,7 +79,6 @@ ExitCode Conversation::run() {
     agent_.io().stop();
   });
   agent_.io().run();
-  hush_.reset();
   if (failure) std::rethrow_exception(failure);
   if (n_prompts_ > 0)
     sink_.say("corvid --resume " + agent_.info().id + "  goes on with this session");
@@ -131,17 +108,14 @@ asio::awaitable<void> Conversation::work(std::string text) {
   ++n_prompts_;
   was_interrupted_ = false;
   working_ = true;
-  hush_.emplace();
   co_await settled();
   co_await agent_.session().prompt(std::move(text));
-  hush_.reset();
   working_ = false;
   if (!leaving_) start_settling();
 }
 
 // The editor blocks, so it reads on a thread of the pool. An empty question: the next prompt.
 asio::awaitable<LineEditor::Line> Conversation::next_line(std::string question) {
-  hush_.reset();
   reading_ = true;
   if (question.empty()) out_.write("\n");
   out_.flush(std::chrono::seconds(2));
@@ -150,7 +124,6 @@ asio::awaitable<LineEditor::Line> Conversation::next_line(std::string question) 
   };
   LineEditor::Line line = co_await sandbox::offload(agent_.tool_context().pool, std::move(read));
   reading_ = false;
-  if (working_) hush_.emplace();
   co_return line;
 }
 
@@ -217,8 +190,11 @@ void Conversation::listen() {
 void Conversation::receive(int signal) {
   using Wake = LineEditor::Wake;
   if (signal == SIGWINCH || signal == SIGCONT) {
-    if (reading_) editor_.wake(signal == SIGWINCH ? Wake::resize : Wake::resume);
-    if (!reading_ && working_ && signal == SIGCONT) hush_.emplace();  // the shell changed the modes
+    if (reading_) {
+      editor_.wake(signal == SIGWINCH ? Wake::resize : Wake::resume);
+    } else if (signal == SIGCONT) {
+      editor_.hush();  // the shell changed the modes
+    }
     return;
   }
   if (signal == SIGINT && reading_) return editor_.wake(Wake::interrupt);

@@ -43,6 +43,7 @@ struct LineEditor::Parts {
   }
 
   void start_editing();
+  void hush();
   void load_history();
   void remember(const std::string& text);
   Line line(const std::string& first_prompt, bool remembers);
@@ -77,7 +78,13 @@ void LineEditor::Parts::start_editing() {
   el_set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   el_set(editor, EL_BIND, "^W", "ed-delete-prev-word", nullptr);
   el_source(editor, nullptr);  // the user's ~/.editrc
+  hush();
   load_history();
+}
+
+// In line mode the kernel would turn a Ctrl-D typed between two prompts into a NUL.
+void LineEditor::Parts::hush() {
+  el_set(editor, EL_SETTY, "-x", "-icanon", "-echo", nullptr);
 }
 
 void LineEditor::Parts::load_history() {
@@ -218,6 +225,10 @@ LineEditor::Line LineEditor::read() {
 
 LineEditor::Line LineEditor::ask(const std::string& prompt) {
   return parts_->line(prompt, false);
+}
+
+void LineEditor::hush() {
+  if (parts_->editor) parts_->hush();
 }
 
 void LineEditor::wake(Wake why) noexcept {

@@ -2,7 +2,9 @@
 //
 // read() blocks, so it runs on a thread of its own while the io thread goes on; wake() reaches it
 // from there. Pasted text (bracketed paste) is one line whatever it contains; a line that ends with
-// a backslash goes on in the next. One object at a time per terminal; one read() at a time.
+// a backslash goes on in the next. Between reads an editing terminal neither echoes keys nor cuts
+// them into lines: what is typed ahead reaches the next read() as it was typed. One object at a time
+// per terminal; one read() at a time.
 // RuntimeError when the terminal cannot be used.
 #pragma once
 
@@ -34,6 +36,8 @@ class LineEditor {
   // For a question: another prompt, no history.
   Line ask(const std::string& prompt);
   void wake(Wake why) noexcept;  // any thread
+  // Sets the terminal's modes between reads again, after something else changed them.
+  void hush();
 
  private:
   struct Parts;
