@@ -13,6 +13,7 @@ COMMON_FOLDERS = ("src docs data logs build config tests lib assets notes report
                   "old inbox app bin include examples tools vendor cache output results input share").split()
 COMMON_FILES = ("readme notes todo report config main index data summary draft list log invoice settings utils server client "
                 "budget plan recipe journal inventory changelog users orders app setup info letter contacts schedule").split()
+LETTERS, CONSONANTS = "abcdefghijklmnopqrstuvwxyz", "bcdfghjklmnpqrstvwxz"
 SYLLABLES = [c + v for c in "bcdfghjklmnprstvwz" for v in "aeiou"]
 
 
@@ -37,34 +38,55 @@ class World:
   def word(self):
     return self.rng.choice(WORDS)
 
+  def nonsense(self):
+    """A made-up word: syllables, letters, or the beginning of a known word gone another way."""
+    r, k = self.rng, self.rng.random()
+    if k < 0.5:
+      return self.syllables()
+    if k < 0.65:
+      return "".join(r.choice(LETTERS) for _ in range(r.randrange(3, 9)))
+    if k < 0.75:
+      return "".join(r.choice(CONSONANTS) for _ in range(r.randrange(3, 7)))
+    word = self.word() if k < 0.93 else r.choice(COMMON_FILES)
+    if r.random() < 0.5:
+      return word[:r.randrange(2, max(3, len(word)))] + self.syllables(1, 3)
+    return self.syllables(1, 3) + word[r.randrange(1, max(2, len(word) - 1)):]
+
+  def syllables(self, low=2, high=4):
+    r = self.rng
+    text = "".join(r.choice(SYLLABLES) for _ in range(r.randrange(low, high)))
+    return text + (r.choice(CONSONANTS) if r.random() < 0.55 else "")
+
+  def term(self):
+    """A word for names and values, known or not."""
+    return self.word() if self.rng.random() < 0.4 else self.nonsense()
+
   def stem(self):
     """A name without extension, in one of many styles."""
     r, k = self.rng, self.rng.random()
-    if k < 0.34:
+    if k < 0.38:
+      return self.nonsense()
+    if k < 0.50:
       return self.word()
-    if k < 0.44:
+    if k < 0.57:
       return r.choice(COMMON_FILES)
-    if k < 0.54:
-      return self.word() + r.choice("_-") + self.word()
-    if k < 0.60:
-      return self.word() + r.choice(["_", "-", ""]) + str(r.randrange(1, r.choice([10, 100, 3000])))
-    if k < 0.65:
-      return self.word() + self.word().capitalize()
     if k < 0.70:
-      return self.word().capitalize()
-    if k < 0.79:
-      return "".join(r.choice(SYLLABLES) for _ in range(r.randrange(2, 5)))
-    if k < 0.85:
-      return "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randrange(2, 8)))
+      return self.term() + r.choice("_-") + self.term()
+    if k < 0.78:
+      return self.term() + r.choice(["_", "-", ""]) + str(r.randrange(1, r.choice([10, 100, 3000])))
+    if k < 0.83:
+      return self.term() + self.term().capitalize()
+    if k < 0.86:
+      return self.term().capitalize()
     if k < 0.90:
       return "".join(r.choice("0123456789abcdef") for _ in range(r.randrange(4, 9)))
     if k < 0.94:
-      return "".join(r.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(r.randrange(4, 9)))
+      return "".join(r.choice(LETTERS + "0123456789") for _ in range(r.randrange(4, 9)))
     if k < 0.96:
       return "%04d-%02d-%02d" % (r.randrange(2015, 2027), r.randrange(1, 13), r.randrange(1, 29))
-    if k < 0.98:
-      return self.word().upper()
-    return self.word() + " " + self.word()
+    if k < 0.985:
+      return self.term().upper()
+    return self.term() + " " + self.term()
 
   def fresh(self, make):
     for _ in range(50):
@@ -106,7 +128,8 @@ class World:
     return "".join(r.choice(SYLLABLES) for _ in range(3)).capitalize()
 
   def phrase(self, low=2, high=7):
-    return " ".join(self.word() for _ in range(self.rng.randrange(low, high)))
+    r = self.rng
+    return " ".join(self.nonsense() if r.random() < 0.25 else self.word() for _ in range(r.randrange(low, high)))
 
   def line(self):
     r, k = self.rng, self.rng.random()
