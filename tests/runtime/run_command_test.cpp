@@ -206,6 +206,17 @@ TEST_F(RunCommand, KillLosesOnlyTheRunningStepAndResumeDoesNotRepeatIt) {
   EXPECT_TRUE(told) << body.dump(1);
 }
 
+TEST_F(RunCommand, ResumeTakesATaskWithoutAnId) {
+  ModelServer server([](ServerConnection& connection, const ReceivedRequest&, int) {
+    connection.say("Yes.");
+  });
+  ASSERT_EQ(run({"run", "--model", server.url(), "one"}).code, 0);
+  ASSERT_EQ(run({"resume", "and two"}).code, 0);
+  const json messages = json::parse(server.posts().back().body).at("messages");
+  EXPECT_EQ(messages.at(messages.size() - 3).at("content"), "one");
+  EXPECT_EQ(messages.back().at("content"), "and two");
+}
+
 TEST_F(RunCommand, TheModelInsideIsOfferedExactlyItsProfile) {
   std::ofstream(folder / "work/AGENTS.md") << "Be nice.";
   const std::string task = "How many files are here?";
