@@ -16,7 +16,8 @@ class Chore:
   moods: dict
   slots: dict
   play: typing.Callable
-  key: str = ""  # family and kind, to find a held-out wording
+  key: str = ""  # family and kind, to find the wordings
+  facts: dict = dataclasses.field(default_factory=dict)  # what a next turn may refer to
 
 
 def wrap_name(w, text):
@@ -101,12 +102,17 @@ def listing(names):
   return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
+def tidy_path(path):
+  """As the model writes it: without ./ in front and / at the end."""
+  return path[2:] if path.startswith("./") else path
+
+
 def look_for(w, path):
-  """After an error: searches for the file by its stem. Returns the path found, or None."""
-  stem = os.path.splitext(os.path.basename(path))[0]
-  r = yield f"{path} does not exist. Look for {stem}.", shell(f"find . -iname {quote('*' + stem + '*')}")
+  """After an error: searches for a file of that name. Returns its path, or None."""
+  name = os.path.basename(path)
+  r = yield f"{path} does not exist. Look for {name}.", shell(f"find . -iname {quote(name)}")
   hits = [x for x in body(r) if x]
-  return hits[0][2:] if len(hits) == 1 else None
+  return tidy_path(hits[0]) if len(hits) == 1 and "/" not in path else None
 
 
 def with_file(w, path, first_thought, command, finish):
@@ -122,20 +128,18 @@ def with_file(w, path, first_thought, command, finish):
 
 
 def maybe_missing(w, path, rate=0.07):
-  """Mostly `path`; sometimes a wrong way to name it (then the model has to look), or a file that is not there."""
+  """Mostly `path`; sometimes only its name (then the model has to look), or a file that is not there."""
   k = w.rng.random()
   if k > rate or " " in path:
     return path
   folder, name = os.path.split(path)
   stem, ext = os.path.splitext(name)
-  if k < rate * 0.35 and folder:
+  if k < rate * 0.45 and folder:
     return name
-  if k < rate * 0.5:
-    return w.word() + "/" + name if not folder else w.word() + "/" + name
-  if k < rate * 0.7:
-    return os.path.join(folder, stem + "." + w.rng.choice(["txt", "md", "log", "json", "csv"]))
+  if k < rate * 0.6:
+    return w.term() + "/" + name
   return os.path.join(folder, w.file_name())
 
 
-__all__ = ["Chore", "wrap_name", "spoken_file", "spoken_folder", "in_folder", "where", "plural", "listing", "look_for", "with_file",
+__all__ = ["Chore", "wrap_name", "spoken_file", "spoken_folder", "in_folder", "where", "plural", "listing", "look_for", "with_file", "tidy_path",
            "maybe_missing", "ok", "body"]

@@ -9,126 +9,14 @@ def failed(result):
   return "No such file" in result or "cannot stat" in result or "cannot remove" in result
 
 
-def some_text(w):
-  """One line of text, as a person would dictate it."""
-  r, k = w.rng, w.rng.random()
-  if r.random() < 0.12:
-    x, y, n = w.word(), w.word(), r.randrange(1000)
-    return r.choice([f'{{"{x}": {n}}}', f'{{"{x}": "{y}"}}', f"echo {x}", f'print("{x}")', f"<b>{x}</b>", f"/{x}/{y}", str(n), f"{x}@{y}.org", f"https://{x}.com/{y}", f"The {x} of {y} is {n}.", f"{r.randrange(2015, 2027)}-{r.randrange(1, 13):02d}-{r.randrange(1, 29):02d}", f"v{n % 10}.{n % 7}.{n % 13}", f"{x} = {n}", f"TODO: {x} {y}", f"{x}|{y}|{n}", f"* {x}", f"{x.capitalize()} {y.capitalize()}", f"{n}", f"{x}; {y}", f"{x} {n} {y}"])
-  if k < 0.4:
-    return w.phrase(1, 6)
-  if k < 0.5:
-    return w.phrase(2, 6).capitalize() + r.choice([".", "!", "", "."])
-  if k < 0.6:
-    return f"{w.word()}={w.value()}"
-  if k < 0.7:
-    return f"{w.word()}: {w.value()}"
-  if k < 0.76:
-    return "- " + w.phrase(1, 4)
-  if k < 0.82:
-    return ",".join(w.word() for _ in range(r.randrange(2, 5)))
-  if k < 0.86:
-    return f"{w.word()} isn't {w.word()}"
-  if k < 0.9:
-    return f"# {w.phrase(1, 3).title()}"
-  if k < 0.95:
-    return w.code()
-  return f"{w.word()} ({w.phrase(1, 3)}) & {w.word()}"
+def suffix(path):
+  """The extension without its dot, or None."""
+  return os.path.splitext(path)[1][1:] or None
 
 
-def quoted(w, text, always=False):
-  r = w.rng
-  forms = ['"{}"', '"{}"', "`{}`"] + (["'{}'", "'{}'"] if "'" not in text else [])
-  if not always and r.random() < 0.25:
-    return text
-  return r.choice(forms).replace("{}", text)
-
-
-def create_file(w):
-  r = w.rng
-  folder = "" if r.random() < 0.55 else (w.folder() if r.random() < 0.6 else w.folder(make=False)) + "/"
-  path = folder + w.file_name()
-  w.scatter(0, 3)
-  kind = r.choice(["line", "line", "line", "lines", "lines", "empty"])
-  f = spoken_file(w, path).replace("my ", "")
-  f = r.choice([f, f, f, f"a file called {wrap_name(w, path)}", f"a new file {wrap_name(w, path)}", f"a file named {wrap_name(w, path)}", f"a file {wrap_name(w, path)}"])
-  if kind == "empty":
-    moods = {"do": ["create an empty file {p}", "make an empty file (called|named) {p}", "create {f} with nothing in it", "touch {p}", "create {f}[, leave it empty]", "add an empty {p}", "create the empty file {p}", "make a blank file {p}"], "free": ["I need an empty file (called|named) {p}", "there should be an empty file {p}[.]"]}
-    content = ""
-  elif kind == "line":
-    text = some_text(w)
-    content = text + "\n"
-    slots_t = quoted(w, text)
-    moods = {"do": ["create {f} (containing|with) [the (text|line|content|words)] {t}", "create {f} that says {t}", "write {t} (to|into) {f}", "make {f} with the (text|content|line) {t}", "create {f} and write {t} (into it|in it|to it)", "save {t} (as|in|to|into) {f}", "put {t} into a new file (called|named) {p}", "create {f}: {t}", "create {f} with the content {t}", "store {t} in a file called {p}", "write a file {p} that contains {t}", "create {f} with one line: {t}",
-                    "start a new file {p} with {t} in it", "create {f} holding the text {t}", "generate {f} with the single line {t}", "create {f} whose only line is {t}"],
-             "free": ["I need a file {p} that (says|contains) {t}", "there should be a file {p} (with|containing) {t}", "new file {p}: {t}", "{p} should (contain|say) {t}, please create it"]}
-  else:
-    rows = [some_text(w) if r.random() < 0.5 else w.word() for _ in range(r.randrange(2, 5))]
-    if any("," in x or " and " in x for x in rows):
-      rows = [w.word() for _ in rows]
-    content = "\n".join(rows) + "\n"
-    each = [quoted(w, x, True) for x in rows] if r.random() < 0.35 else rows
-    slots_t = r.choice([listing(each), ", ".join(each), listing(each), "\n".join(rows)])
-    count = {2: "two", 3: "three", 4: "four"}[len(rows)]
-    moods = {"do": [f"create {{f}} with the lines {{t}}", f"create {{f}} with ({count}|{len(rows)}) lines: {{t}}", f"write the lines {{t}} (to|into) {{f}}", f"make {{f}} with these lines: {{t}}", f"create {{f}} containing the {count} lines {{t}}", "create {f}, one (item|word|entry) per line: {t}", "write {t} into {f}, each on its own line", "save the lines {t} (in|to|as) {f}", "create {f} with {t} on separate lines", "create {f} listing {t}, one per line"],
-             "free": ["I need a file {p} with the lines {t}", f"new file {{p}} with {count} lines: {{t}}"]}
-    if "\n" in slots_t:
-      moods = {"do": ["create {f} with (this|the following) (content|text):\n{t}", "write (this|the following) (to|into) {f}:\n{t}", "save this as {p}:\n{t}", "create {f} with these lines:\n{t}"], "free": ["new file {p}:\n{t}"]}
-  slots = dict(f=f, p=wrap_name(w, path), t=slots_t if kind != "empty" else "")
-
-  def play():
-    call = write(path, content)
-    shown = content.rstrip("\n").replace("\n", " / ")
-    yield (f"Create {path} with: {shown}" if content else f"Create {path}, empty."), call
-    return "It is written.", f"Created {path}."
-  return Chore("create", moods, slots, play, "create " + kind + (" block" if kind == "lines" and "\n" in slots_t else ""))
-
-
-def heredoc(text):
-  return f"<<'EOF'\n{text}\nEOF"
-
-
-def append(w):
-  r = w.rng
-  path = w.put(w.place() + w.file_name(r.choice(["txt", "md", "log", "csv", None])), w.text(r.randrange(1, 7)))
-  w.scatter(0, 3)
-  top = r.random() < 0.15
-  text = some_text(w)
-  real = path
-  path = maybe_missing(w, path, 0.05)
-  if not top and r.random() < 0.15:
-    rows = [w.word() for _ in range(r.randrange(2, 4))]
-    text = "\n".join(rows)
-  t = quoted(w, text) if "\n" not in text else listing([quoted(w, x, True) for x in rows])
-  slots = dict(f=spoken_file(w, path), t=t)
-  if "\n" in text:
-    moods = {"do": ["append the lines {t} to {f}", "add the lines {t} to [the end of] {f}", "append {t} to {f}, each on its own line", "add {t} at the end of {f} as separate lines"]}
-  elif top:
-    moods = {"do": ["(add|insert|put) [the line] {t} (at the top of|at the beginning of|at the start of|as the first line of|on top of) {f}", "prepend [the line] {t} to {f}", "insert {t} before the first line of {f}"], "free": ["{f} should start with the line {t}, please add it"]}
-  else:
-    moods = {"do": ["append [the (line|text)] {t} to [the end of] {f}", "add [the (line|text|words)] {t} (to|at) the end of {f}", "add the line {t} to {f}", "put [the line] {t} at the (end|bottom) of {f}", "add a line (saying|with|that says) {t} to {f}", "append {t} to {f}", "write {t} at the end of {f}", "add {t} as the last line of {f}", "add {t} to the bottom of {f}", "extend {f} with the line {t}", "attach [the line] {t} to {f}",
-                    "insert {t} at the end of {f}", "tack [the line] {t} onto [the end of] {f}", "add {t} to {f}"],
-             "free": ["{f} needs (another|one more) line: {t}", "{f} should end with the line {t}, please (append|add) it", "one more line for {f}: {t}", "{f} is missing the line {t} at the end, add it"]}
-
-  def play():
-    p = path
-    shown = text.replace("\n", " / ")
-    if top:
-      r = yield f"Put at the top of {p}: {shown}", shell(f"cat - {quote(p)} {heredoc(text).replace(chr(10), ' > .new && mv .new ' + quote(p) + chr(10), 1)}")
-      if failed(r):
-        return f"{p} does not exist.", f"There is no {p} here, so nothing was changed."
-      return "It is done.", f"Added the line at the top of {p}."
-    r = yield f"Append to {p}: {shown}", shell(f"sed -i '$a\\' {quote(p)} && cat >> {quote(p)} {heredoc(text)}")
-    if not ok(r):
-      found = yield from look_for(w, p)
-      if found is None:
-        return f"{p} is nowhere.", f"There is no {p} here, so nothing was changed."
-      p = found
-      r = yield f"It is {p}. Append: {shown}", shell(f"sed -i '$a\\' {quote(p)} && cat >> {quote(p)} {heredoc(text)}")
-    return "It is done.", f"Appended to {p}: {shown}"
-  if top and path != real:
-    return append(w)
-  return Chore("append", moods, slots, play, "append lines" if "\n" in text else "prepend" if top else "append")
+def move_command(program, paths, folder):
+  """Moves or copies into a folder that may have to be made."""
+  return f"mkdir -p {quote(folder)} && {program} {' '.join(quote(p) for p in paths)} {quote(folder)}/"
 
 
 def changing(w, path, thought, command, done):
@@ -169,7 +57,7 @@ def rename(w):
     new = w.folder_name()
   else:
     path = w.put(w.place() + w.file_name())
-    new = w.file_name(path.rsplit(".", 1)[1]) if r.random() < 0.6 else w.file_name()
+    new = w.file_name(suffix(path)) if r.random() < 0.6 else w.file_name()
   w.scatter(0, 3)
   folder = os.path.dirname(path)
   to = os.path.join(folder, new)
@@ -217,7 +105,7 @@ def move(w):
   path = maybe_missing(w, path, 0.06)
   w.scatter(0, 3)
   if copy and r.random() < 0.45:  # to a new name
-    to = (os.path.dirname(path) + "/" if os.path.dirname(path) and r.random() < 0.5 else "") + w.file_name(path.rsplit(".", 1)[1] if r.random() < 0.6 else None)
+    to = (os.path.dirname(path) + "/" if os.path.dirname(path) and r.random() < 0.5 else "") + w.file_name(suffix(path) if r.random() < 0.6 else None)
     slots = dict(f=spoken_file(w, path), b=wrap_name(w, to))
     moods = {"do": ["copy {f} to {b}", "make a copy of {f} (called|named) {b}", "duplicate {f} as {b}", "copy {f} as {b}", "create a copy of {f} (called|named|under the name) {b}", "back up {f} (to|as) {b}", "save a copy of {f} as {b}"]}
 
@@ -229,7 +117,7 @@ def move(w):
            "free": [f"{{f}} should be {'copied' if copy else 'moved'} (to|into) {{d}}", f"I need {'a copy of ' if copy else ''}{{f}} in {{d}}" if copy else "{f} belongs in {d}, (please move it|move it there)", "{f} should be in {d}, move it there" if not copy else "I want {f} copied to {d}"]}
 
   def play():
-    return (yield from changing(w, path, f"{verb.capitalize()} {path} to {dst}.", lambda p: f"mkdir -p {quote(dst)} && {prog} {quote(p)} {quote(dst)}/", lambda p: f"{past} {p} to {dst}."))
+    return (yield from changing(w, path, f"{verb.capitalize()} {path} to {dst}.", lambda p: move_command(prog, [p], dst), lambda p: f"{past} {p} to {dst}."))
   return Chore(verb, moods, slots, play, verb)
 
 

@@ -81,11 +81,13 @@ def count_files(w):
   noun = {"file": "files", "folder": "folders"}.get(what, what.replace("file", "files", 1))
   only = " directly" if kind == "direct" else ""
 
+  facts = dict(folder=d, kind=kind, ext=ext, gives="number")
+
   def play():
-    n = number((yield f"Count the {noun}{only} {where(d)}.", shell(command)))
+    n = facts["value"] = number((yield f"Count the {noun}{only} {where(d)}.", shell(command)))
     verb, shown = ("is", what) if n == "1" else ("are", noun)
     return f"The count is {n}.", f"There {verb} {n} {shown}{only} {where(d)}."
-  return Chore("count", moods, slots, play, "count " + kind)
+  return Chore("count", moods, slots, play, "count " + kind, facts)
 
 
 def count_lines(w):
@@ -108,13 +110,16 @@ def count_lines(w):
     moods["np"].append("the length of {f} in lines")
   command = (lambda p: f"wc -{flag} < {quote(p)}")
 
+  facts = dict(unit=unit, gives="number")
+
   def finish(result, p):
-    n = number(result)
+    n = facts["value"] = number(result)
+    facts["file"] = p
     return f"The count is {n}.", f"{p} has {plural(n, unit)}."
 
   def play():
     return (yield from with_file(w, path, f"Count the {unit}s in {path}.", command, finish))
-  return Chore("lines", moods, dict(f=f, u=units, U=unit), play, "lines")
+  return Chore("lines", moods, dict(f=f, u=units, U=unit), play, "lines", facts)
 
 
 def total_lines(w):
@@ -127,10 +132,12 @@ def total_lines(w):
            "np": ["the total [number of] lines (in|of) [all] the {E} files {i}", "the total line count of the {E} files {i}", "the combined line count of all {E} files {i}"],
            "iq": ["how many lines the {E} files {i} have together", "how many lines all {E} files {i} have in total"]}
 
+  facts = dict(folder=d, ext=ext, gives="number")
+
   def play():
-    n = number((yield f"Count the lines of all .{ext} files {where(d)}.", shell(f"find {quote(d)} -type f -name '*.{ext}' -exec cat {{}} + | wc -l")))
+    n = facts["value"] = number((yield f"Count the lines of all .{ext} files {where(d)}.", shell(f"find {quote(d)} -type f -name '*.{ext}' -exec cat {{}} + | wc -l")))
     return f"The total is {n}.", f"The .{ext} files {where(d)} have {plural(n, 'line')} in total."
-  return Chore("lines", moods, slots, play, "total")
+  return Chore("lines", moods, slots, play, "total", facts)
 
 
 def largest(w):
@@ -165,16 +172,19 @@ def largest(w):
   name = f" -name '*.{ext}'" if ext else ""
   command = f"find {quote(d)} -type f{name} -printf '%s %p\\n' | sort -{'rn' if big else 'n'} | head -n {n}"
   std = "largest" if big else "smallest"
+  facts = dict(folder=d, ext=ext, extreme=std, gives="name") if n == 1 else {}
 
   def play():
     r = yield (f"Find the {std} {E}file {where(d)}." if n == 1 else f"Find the {n} {std} {E}files {where(d)}."), shell(command)
     rows = [x.split(" ", 1) for x in body(r)]
+    rows = [(size, tidy_path(name)) for size, name in rows]
     if not rows:
       return "There is none.", f"There is no {E}file {where(d)}."
     if n == 1:
+      facts["value"] = facts["file"] = rows[0][1]
       return f"It is {rows[0][1]}.", f"The {std} {E}file {where(d)} is {rows[0][1]} with {rows[0][0]} bytes."
     return "The list is there.", f"The {std} {E}files {where(d)} are " + listing([f"{p} ({s} bytes)" for s, p in rows]) + "."
-  return Chore("largest", moods, slots, play, "largest" if n == 1 else "largest many")
+  return Chore("largest", moods, slots, play, "largest" if n == 1 else "largest many", facts)
 
 
 def newest(w):
@@ -204,16 +214,18 @@ def newest(w):
   name = f" -name '*.{ext}'" if ext else ""
   command = f"find {quote(d)} -type f{name} -printf '%T+ %p\\n' | sort{' -r' if new else ''} | head -n {n}"
   std = "newest" if new else "oldest"
+  facts = dict(folder=d, ext=ext, extreme=std, gives="name") if n == 1 else {}
 
   def play():
     r = yield (f"Find the {std} {E}file {where(d)}." if n == 1 else f"Find the {n} {std} {E}files {where(d)}."), shell(command)
-    rows = [x.split(" ", 1)[1] for x in body(r)]
+    rows = [tidy_path(x.split(" ", 1)[1]) for x in body(r)]
     if not rows:
       return "There is none.", f"There is no {E}file {where(d)}."
     if n == 1:
+      facts["value"] = facts["file"] = rows[0]
       return f"It is {rows[0]}.", f"The {std} {E}file {where(d)} is {rows[0]}."
     return "The list is there.", f"The {std} {E}files {where(d)} are {listing(rows)}."
-  return Chore("newest", moods, slots, play, ("newest" if new else "oldest") if n == 1 else "newest many")
+  return Chore("newest", moods, slots, play, ("newest" if new else "oldest") if n == 1 else "newest many", facts)
 
 
 def disk_use(w):
@@ -229,10 +241,15 @@ def disk_use(w):
              "np": ["the size of {f} [in bytes]", "the file size of {f}", "the disk use of {f}"],
              "iq": ["how big {f} is", "how large {f} is", "how much space {f} takes [up]", "how many bytes {f} uses"]}
 
+    facts = dict(gives="number")
+
+    def finish(result, p):
+      facts.update(value=number(result), file=p)
+      return f"It is {number(result)} bytes.", f"{p} is {plural(number(result), 'byte')}."
+
     def play_file():
-      return (yield from with_file(w, path, f"Get the size of {path}.", lambda p: f"stat -c %s {quote(p)}",
-                                   lambda result, p: (f"It is {number(result)} bytes.", f"{p} is {plural(number(result), 'byte')}.")))
-    return Chore("disk", moods, dict(f=spoken_file(w, path)), play_file, "disk file")
+      return (yield from with_file(w, path, f"Get the size of {path}.", lambda p: f"stat -c %s {quote(p)}", finish))
+    return Chore("disk", moods, dict(f=spoken_file(w, path)), play_file, "disk file", facts)
   if kind == "folder":
     d = some_folder(w, 1, 6)
     slots = dict(d=spoken_folder(w, d), i=in_folder(w, d))
@@ -242,12 +259,15 @@ def disk_use(w):
              "np": ["the [total] size of {d}", "the disk (use|usage) of {d}", "the size of {d} in bytes", "the total size of [all] [the] files {i}", "the space used by {d}", "the number of bytes {i}"],
              "iq": ["how much [disk] space {d} (uses|takes|takes up)", "how big {d} is", "how many bytes {d} uses", "how large {d} is", "how much room {d} needs"]}
 
+    facts = dict(folder=d, gives="number")
+
     def play():
       r = yield f"Add up the size of {d}.", shell(f"du -sb {quote(d)}; find {quote(d)} -type f -printf '%s\\n' | awk '{{s+=$1}} END {{print s+0}}'")
       rows = body(r)
       whole, files = rows[0].split("\t")[0], rows[1]
+      facts["value"] = files
       return f"The files have {files} bytes, the whole is {whole}.", f"The files {where(d)} take {files} bytes ({whole} with the folders themselves)."
-    return Chore("disk", moods, slots, play, "disk folder")
+    return Chore("disk", moods, slots, play, "disk folder", facts)
   d = "." if r.random() < 0.6 else w.folder()
   base = "" if d == "." else d + "/"
   for _ in range(r.randrange(2, 5)):
@@ -259,8 +279,11 @@ def disk_use(w):
            "np": ["the (largest|biggest) (folder|subfolder|directory) {i}", "the folder {i} that takes the most space", "the name of the biggest subfolder {i}"],
            "iq": ["which (folder|subfolder|directory) {i} uses the most [disk] space", "which folder {i} is the (largest|biggest)"]}
 
+  facts = {}
+
   def play_top():
     r = yield f"Find the largest folder {where(d)}.", shell(f"du -sb {quote(base) if base else ''}*/ | sort -rn | head -n 1")
     size, name = body(r)[0].split("\t")
+    name = facts["folder"] = name.rstrip("/")
     return f"It is {name}.", f"The largest folder {where(d)} is {name} with {size} bytes."
-  return Chore("disk", moods, slots, play_top, "disk top")
+  return Chore("disk", moods, slots, play_top, "disk top", facts)

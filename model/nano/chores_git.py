@@ -50,13 +50,14 @@ def git_branch(w):
   kind = r.choice(["current", "current", "list", "create", "switch", "count"])
   new = branch_name(w) if kind == "create" or not others else r.choice(others)
   slots = dict(h=in_repo(w), b=wrap_name(w, new))
+  facts = dict(kind=kind, gives="name" if kind == "current" else "", branch=new)
   if kind == "current":
     moods = {"do": ["check which [git] branch is checked out{h}", "show the current [git] branch{h}", "name the [git] branch I am on", "check the current branch{h}"],
              "q": ["which [git] branch am I on", "what [git] branch is this", "what [git] branch are we on", "which branch is checked out{h}", "what is the current [git] branch{h}", "on (which|what) branch am I", "which branch is active{h}", "what branch is currently checked out{h}", "what's the current branch{h}"],
              "np": ["the current [git] branch{h}", "the name of the current [git] branch{h}", "the branch I'm on", "the checked out branch{h}", "the active branch{h}"], "iq": ["which [git] branch I am on", "what branch is checked out{h}", "which branch this is"]}
 
     def play():
-      name = body((yield "Show the current branch.", shell("git branch --show-current")))[0]
+      name = facts["value"] = body((yield "Show the current branch.", shell("git branch --show-current")))[0]
       return f"It is {name}.", f"The current branch is {name}."
   elif kind in ("list", "count"):
     moods = {"do": ["list [all] [the] [git] branches{h}", "show [all] [the] [git] branches{h}", "name the [git] branches{h}"], "q": ["which [git] branches (are there|exist){h}", "what [git] branches are there{h}", "which branches do we have{h}"], "np": ["the [git] branches{h}", "a list of [all] [the] branches{h}", "the names of all branches{h}"], "iq": ["which branches (exist|there are){h}"]}
@@ -87,7 +88,7 @@ def git_branch(w):
         return "There is no such branch.", f"There is no branch {new}."
       return "It is done.", f"Switched to the branch {new}."
     _ = exists
-  return Chore("git branch", moods, slots, play, "branch " + kind + (" stay" if kind == "create" and stay else ""))
+  return Chore("git branch", moods, slots, play, "branch " + kind + (" stay" if kind == "create" and stay else ""), facts)
 
 
 def git_log(w):
@@ -122,11 +123,14 @@ def git_log(w):
                "git log -1 --format=%h", "Show the hash of the last commit.", lambda x: f"The last commit is {x[0]}."),
   }
   moods, command, thought, answer = table[kind]
+  facts = dict(kind=kind, gives={"last": "message", "author": "name", "count": "number", "first": "message", "hash": "hash"}.get(kind, ""))
 
   def play():
     rows = [x for x in body((yield thought, shell(command))) if x]
+    if facts["gives"]:
+      facts["value"] = rows[0]
     return ("Got it." if rows else "There is none."), answer(rows)
-  return Chore("git log", moods, slots, play, "log " + kind)
+  return Chore("git log", moods, slots, play, "log " + kind, facts)
 
 
 def dirty(w, files):
@@ -179,7 +183,7 @@ def git_status(w):
     if not rows:
       return "There is nothing.", "The working tree is clean, nothing is uncommitted."
     return "There are changes.", "Uncommitted changes: " + "; ".join(f"{k} {listing(v)}" for k, v in groups.items()) + "."
-  return Chore("git status", moods, slots, play, "status " + kind)
+  return Chore("git status", moods, slots, play, "status " + kind, dict(kind=kind))
 
 
 def git_diff(w):
@@ -230,7 +234,7 @@ def git_diff(w):
       elif x.startswith("+"):
         said.append(f"added: {x[1:]}")
     return "Got it.", f"In {name or f}, " + "; ".join(said)
-  return Chore("git diff", moods, slots, play, "diff " + kind)
+  return Chore("git diff", moods, slots, play, "diff " + kind, dict(kind=kind))
 
 
 def git_commit(w):

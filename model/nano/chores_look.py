@@ -1,5 +1,6 @@
 """Chores that look: find, search, read values, parts of files, compare."""
 import json
+import os
 
 from chores import *
 from chores_count import number, some_folder
@@ -59,15 +60,19 @@ def find_name(w):
              "np": ["the files {i} with {n} in (the|their) name", "the files {i} whose name contains {n}"], "iq": ["which files {i} have {n} in the name"]}
     command, what = f"find {quote(d)} -name '*{part}*'", f"file with {part} in the name"
 
+  facts = dict(folder_searched=d, kind=kind, ext=ext, gives="path" if kind == "exact" else "")
+
   def play():
     result = yield f"Find {'the' if kind in ('exact', 'folder') else 'each'} {what} {where(d)}.", shell(command)
-    rows = sorted(x for x in body(result) if x)
+    rows = [tidy_path(x) for x in body(result) if x]
     if not rows:
       return "Nothing was found.", f"There is no {what} {where(d)}."
+    facts["folder" if kind == "folder" else "file" if len(rows) == 1 else "files"] = rows[0] if len(rows) == 1 else rows
     if len(rows) == 1:
+      facts["value"] = rows[0]
       return f"It is {rows[0]}.", f"Found it: {rows[0]}."
-    return f"{len(rows)} were found.", f"Found {len(rows)}: {listing([x for x in body(result) if x])}."
-  return Chore("find", moods, slots, play, "find " + kind)
+    return f"{len(rows)} were found.", f"Found {len(rows)}: {listing(rows)}."
+  return Chore("find", moods, slots, play, "find " + kind, facts)
 
 
 def search(w):
@@ -90,7 +95,9 @@ def search(w):
     f = paths[0] if paths else w.put(base + w.file_name())
     f = maybe_missing(w, f, 0.05)
     slots["f"] = spoken_file(w, f)
+  facts = dict(text=text, kind=kind)
   if kind == "files":
+    facts["gives"] = "name" if len(paths) == 1 else ""
     moods = {"do": ["find [all] [the] files {i} (containing|that contain|that mention) {t}", "list [all] [the] files {i} that contain {t}", "find out which files {i} contain {t}", "search {d} for {t} and tell me which files contain it", "find (the|which) file {i} that (contains|has) [the text] {t}",
                     "search for {t} {i}", "grep for {t} {i}", "search {d} for [the text] {t}", "look for [the text] {t} {i}", "look through the files {i} for {t}", "find the file {i} where {t} (appears|occurs|is mentioned)"],
              "q": ["which files {i} contain [the text] {t}", "which file {i} contains {t}", "which file {i} mentions {t}", "what file {i} has [the text] {t} in it", "where {i} (is|does someone mention) {t} [mentioned]".replace("does someone mention|", ""), "in which file {i} is {t}",
@@ -99,7 +106,9 @@ def search(w):
              "iq": ["which files {i} contain {t}", "which file {i} contains {t}", "where {t} (occurs|appears|is mentioned) {i}", "which file {i} mentions {t}", "if any file {i} contains {t}"]}
 
     def play():
-      rows = body((yield f"Search for {text} {where(d)}.", shell(f"grep -rlF -- {quote(text)} {quote(d)}")))
+      rows = [tidy_path(x) for x in body((yield f"Search for {text} {where(d)}.", shell(f"grep -rlF -- {quote(text)} {quote(d)}")))]
+      if len(rows) == 1:
+        facts["value"] = facts["file"] = rows[0]
       if not rows:
         return "Nothing contains it.", f"No file {where(d)} contains {text}."
       return f"It is in {plural(len(rows), 'file')}.", f"{text} is in {listing(rows)}."
@@ -113,14 +122,14 @@ def search(w):
       if not rows:
         return "Nothing contains it.", f"No file {where(d)} contains {text}."
       spots = [x.split(":", 2) for x in rows]
-      return f"There are {len(spots)} matches.", f"{text} is in " + listing([f"{p} at line {n}" for p, n, _ in spots]) + "."
+      return f"There are {len(spots)} matches.", f"{text} is in " + listing([f"{tidy_path(p)} at line {n}" for p, n, _ in spots]) + "."
   elif kind == "count":
     moods = {"do": ["count the lines {i} that contain {t}", "count how many lines {i} (contain|mention) {t}", "count the occurrences of {t} {i}", "count the matches for {t} in all files {i}"],
              "q": ["how many lines {i} contain {t}", "how often does {t} (occur|appear) {i}", "how many times does {t} (occur|appear|show up) {i}", "how many times is {t} mentioned {i}", "how many lines mention {t} {i}"],
              "np": ["the number of lines {i} that contain {t}", "the number of times {t} (occurs|appears) {i}"], "iq": ["how often {t} (occurs|appears) {i}", "how many lines {i} contain {t}", "how many times {t} occurs {i}"]}
 
     def play():
-      n = number((yield f"Count the lines with {text} {where(d)}.", shell(f"grep -rF -- {quote(text)} {quote(d)} | wc -l")))
+      n = facts["value"] = number((yield f"Count the lines with {text} {where(d)}.", shell(f"grep -rF -- {quote(text)} {quote(d)} | wc -l")))
       return f"The count is {n}.", f"{plural(n, 'line')} {where(d)} {'contains' if n == '1' else 'contain'} {text}."
   elif kind == "one":
     moods = {"do": ["find {t} in {f}", "show the (line|lines) (with|containing) {t} in {f}", "search {f} for {t}", "look for {t} in {f}", "find the line (of|in) {f} that contains {t}", "grep {f} for {t}", "find the line number of {t} in {f}", "find out on which line {t} is in {f}"],
@@ -133,6 +142,7 @@ def search(w):
         return "It is not there.", f"{p} does not contain {text}."
       if len(rows) == 1:
         n, line = rows[0].split(":", 1)
+        facts.update(file=p, line=n)
         return f"It is at line {n}.", f"{text} is at line {n} of {p}: {line}"
       return f"There are {len(rows)} matches.", f"{text} is at lines {listing([x.split(':', 1)[0] for x in rows])} of {p}."
 
@@ -145,8 +155,15 @@ def search(w):
 
     def play():
       return (yield from with_file(w, f, f"Count the lines with {text} in {f}.", lambda p: f"grep -cF -- {quote(text)} {quote(p)}",
-                                   lambda result, p: (f"The count is {body(result)[0]}.", f"{plural(body(result)[0], 'line')} of {p} {'contains' if body(result)[0] == '1' else 'contain'} {text}.")))
-  return Chore("search", moods, slots, play, "search " + kind)
+                                   finish))
+
+    def finish(result, p):
+      n = facts["value"] = body(result)[0]
+      facts["file"] = p
+      return f"The count is {n}.", f"{plural(n, 'line')} of {p} {'contains' if n == '1' else 'contain'} {text}."
+  if kind in ("count", "onecount"):
+    facts["gives"] = "number"
+  return Chore("search", moods, slots, play, "search " + kind, facts)
 
 
 KEYS = ("port host name user timeout debug level path title version color theme size width height retries token region mode limit interval "
@@ -233,9 +250,11 @@ def read_value(w):
            "np": ["the value of {k} in {f}", "{k} from {f}", "the setting {k} in {f}", "the value for {k} in {f}", "the {k} value from {f}", "the configured value of {k} in {f}", "the value of key {k} in {f}"],
            "iq": ["what {k} is in {f}", "what {k} is set to in {f}", "which value {k} has in {f}", "what {f} has for {k}"]}
 
+  facts = dict(gives="value", items=items, key=full)
+
   def finish(result, p):
-    if full in (key,) and section is None or True:
-      return f"{full} is {value}.", f"{full} in {p} is {value}."
+    facts.update(value=value, file=p)
+    return f"{full} is {value}.", f"{full} in {p} is {value}."
 
   def play():
     r = yield f"Read {full} from {path}.", shell(f"cat {quote(path)}")
@@ -249,7 +268,7 @@ def read_value(w):
     if r.startswith(text):
       return finish(r, p)
     return f"{full} is not there.", f"{p} has no {full}."
-  return Chore("value", moods, slots, play, "value")
+  return Chore("value", moods, slots, play, "value", facts)
 
 
 def missing_value(w):
@@ -266,7 +285,7 @@ def missing_value(w):
   def play():
     yield f"Read {key} from {path}.", shell(f"cat {quote(path)}")
     return f"{key} is not there.", f"{path} has no {key}."
-  c.play = play
+  c.play, c.key, c.facts = play, "value", {}
   return c
 
 
@@ -292,19 +311,22 @@ def part_of_file(w):
              "q": [f"what is {L} of {{f}}", f"what does {L} of {{f}} say", f"what is {L} in {{f}}", "how does {f} " + {"first": "(start|begin)", "last": "end"}.get(kind, "(start|begin)") if kind in ("first", "last") else f"what's {L} of {{f}}", f"what stands in {L} of {{f}}"] if kind not in ("head", "tail") else [f"what are {L} of {{f}}", f"what do {L} of {{f}} say"],
              "np": [f"{L} of {{f}}", f"{L} in {{f}}"], "iq": [f"what {L} of {{f}} says" if kind not in ("head", "tail") else f"what {L} of {{f}} say"]}
   command = {"first": "head -n 1 {}", "last": "tail -n 1 {}", "head": f"head -n {n} {{}}", "tail": f"tail -n {n} {{}}", "line": f"sed -n {n}p {{}}", "all": "cat {}"}[kind]
+  facts = dict(gives="line" if kind in ("first", "last", "line") else "", kind=kind)
   name = {"first": "the first line", "last": "the last line", "head": f"the first {n} lines", "tail": f"the last {n} lines", "line": f"line {n}", "all": "the text"}[kind]
 
   def finish(result, p):
     rows = body(result)
     if not rows or rows == [""]:
       return "It is empty.", f"{p} has no {name.replace('the ', '')}." if kind != "all" else f"{p} is empty."
+    facts["file"] = p
     if kind in ("first", "last", "line"):
+      facts["value"] = rows[0]
       return "Got it.", f"{name[0].upper() + name[1:]} of {p} is: {rows[0]}"
     return "Got it.", f"{name[0].upper() + name[1:]} of {p}:\n" + "\n".join(rows)
 
   def play():
     return (yield from with_file(w, path, f"Show {name} of {path}.", lambda p: command.replace("{}", quote(p)), finish))
-  return Chore("part", moods, slots, play, "part " + kind)
+  return Chore("part", moods, slots, play, "part " + kind, facts)
 
 
 def list_folder(w):
@@ -320,14 +342,14 @@ def list_folder(w):
     if not rows:
       return "It is empty.", f"Nothing is {where(d)}."
     return f"There are {len(rows)} entries.", f"{where(d)[0].upper() + where(d)[1:]}: {', '.join(rows)}."
-  return Chore("list", moods, slots, play, "list")
+  return Chore("list", moods, slots, play, "list", dict(folder=d))
 
 
 def compare(w):
   r = w.rng
   a, b = w.place() + w.file_name(), w.place() + w.file_name()
   if r.random() < 0.5:
-    b = w.place() + w.file_name(a.rsplit(".", 1)[1])
+    b = w.place() + w.file_name(os.path.splitext(a)[1][1:] or None)
   lines = w.text(r.randrange(1, 9)).splitlines()
   other = list(lines)
   if r.random() < 0.62:

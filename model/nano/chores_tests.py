@@ -1,196 +1,357 @@
-"""Run the tests, name what fails, fix a failing one-line function."""
+"""Run the tests, name what fails, fix a failing function."""
 import os
 
 from chores import *
+from phrases import expand
 from world import edit, ok, quote, shell
 
-NUMBERS = [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20]
+# Names, right expression, wrong ones, value, what it is in words. `a` and `b` stand for the arguments.
+NUMBERS = [
+    ("add sum plus add_numbers sum_of add_two addition", "a + b", "a - b;a * b;b - a;a + a;a + b + 1",
+     lambda a, b: a + b, "the sum of its [two] (arguments|numbers)|both arguments added [up|together]"),
+    ("sub subtract minus difference diff_of subtraction", "a - b", "a + b;b - a;a * b;a / b;a - b - 1",
+     lambda a, b: a - b, "the first argument minus the second|the difference [of its arguments]"),
+    ("mul multiply times product multiplication mult", "a * b", "a + b;a - b;a / b;a * a",
+     lambda a, b: a * b, "the product of its [two] (arguments|numbers)|both arguments multiplied"),
+    ("div divide quotient division", "a / b", "a * b;b / a;a - b;a % b",
+     lambda a, b: a // b, "the first argument divided by the second|the quotient"),
+    ("mod modulo remainder rest", "a % b", "a / b;a * b;a - b;b % a",
+     lambda a, b: a % b, "the remainder of the division|what is left after dividing"),
+    ("double twice times_two dbl", "a * 2", "a * 3;a + 2;a * 4;a / 2;a - 2",
+     lambda a, b: a * 2, "twice its argument|two times its (argument|number)|its argument doubled"),
+    ("triple thrice times_three", "a * 3", "a * 2;a + 3;a * 4;a / 3",
+     lambda a, b: a * 3, "three times its (argument|number)|its argument tripled"),
+    ("quadruple times_four", "a * 4", "a * 2;a + 4;a * 3", lambda a, b: a * 4, "four times its argument"),
+    ("square squared sq", "a * a", "a + a;a * 2;a * a * a", lambda a, b: a * a,
+     "its argument (times itself|squared)|the square of its (argument|number)"),
+    ("cube cubed", "a * a * a", "a * a;a * 3;a + a + a", lambda a, b: a ** 3,
+     "the cube of its argument|its argument to the third power"),
+    ("half halve half_of", "a / 2", "a * 2;a / 3;a - 2;a / 4", lambda a, b: a // 2,
+     "half of its (argument|number)|half its argument|its argument divided by two"),
+    ("third one_third", "a / 3", "a * 3;a / 2;a - 3", lambda a, b: a // 3, "a third of its argument"),
+    ("increment inc next succ add_one plus_one", "a + 1", "a - 1;a + 2;a * 1", lambda a, b: a + 1,
+     "its argument plus one|one more than its (argument|number)|the next number"),
+    ("decrement dec previous prev pred minus_one", "a - 1", "a + 1;a - 2;a * 1", lambda a, b: a - 1,
+     "its argument minus one|one less than its (argument|number)|the number before"),
+    ("negate neg opposite", "-a", "a;a - 1;a * 1", lambda a, b: -a, "its argument negated|minus its argument"),
+    ("max maximum larger bigger max_of", "a > b ? a : b", "a < b ? a : b;a > b ? b : a",
+     max, "the larger of (two numbers|its arguments)|the bigger number"),
+    ("min minimum smaller lesser min_of", "a < b ? a : b", "a > b ? a : b;a < b ? b : a",
+     min, "the smaller of (two numbers|its arguments)|the smaller number"),
+    ("is_even even", "a % 2 == 0", "a % 2 == 1;a % 2 != 0;a % 3 == 0", lambda a, b: int(a % 2 == 0),
+     "1 for even numbers [and 0 for odd ones]"),
+    ("is_odd odd", "a % 2 == 1", "a % 2 == 0;a % 3 == 1;a % 2 != 1", lambda a, b: int(a % 2 == 1),
+     "1 for odd numbers [and 0 for even ones]"),
+    ("average avg mean", "(a + b) / 2", "(a + b) / 3;(a - b) / 2;(a + b) * 2;(a * b) / 2",
+     lambda a, b: (a + b) // 2, "the (mean|average) of its [two] (arguments|numbers)"),
+    ("area rect_area", "a * b", "a + b;a - b;2 * (a + b)", lambda a, b: a * b, "width times height"),
+    ("perimeter", "2 * (a + b)", "a + b;2 * a + b;2 * (a - b)", lambda a, b: 2 * (a + b),
+     "twice the sum of width and height"),
+    ("percent percentage", "a * 100 / b", "a * 10 / b;a * b / 100;a * 1000 / b", lambda a, b: a * 100 // b,
+     "the first argument in percent of the second"),
+    ("to_seconds minutes_to_seconds", "a * 60", "a * 100;a * 6;a / 60", lambda a, b: a * 60,
+     "the seconds in that many minutes"),
+    ("to_minutes hours_to_minutes", "a * 60", "a * 100;a * 24;a / 60", lambda a, b: a * 60,
+     "the minutes in that many hours"),
+    ("to_hours days_to_hours", "a * 24", "a * 12;a * 60;a + 24", lambda a, b: a * 24,
+     "the hours in that many days"),
+    ("to_days weeks_to_days", "a * 7", "a * 5;a + 7;a / 7", lambda a, b: a * 7, "the days in that many weeks"),
+]
 
 
-def bug_table(r, w):
-  """(name, right body, wrong body, arguments, expected, got) of a one-line shell function."""
-  a, b = r.sample(NUMBERS, 2)
-  word, other, third = w.word(), w.word(), w.word()
+def number_function(r, name, right, wrong, value):
+  """(right body lines, wrong body lines, arguments, expected, got) of an arithmetic function."""
+  two = "b" in right
+  for _ in range(40):
+    a, b = r.randrange(2, 21), r.randrange(2, 13)
+    if name.startswith(("div", "quot", "half", "halve", "third", "one_third", "percent")):
+      a *= b if two else 6
+    if name.startswith(("sub", "min", "diff")) and "_of" not in name:
+      a, b = max(a, b), min(a, b)
+    expected, got = value(a, b), int(calculate(wrong, a, b))
+    if expected != got:
+      break
+  v = lambda e, x, y: "".join({"a": x, "b": y}.get(c, c) for c in e)
+  k = r.random()
+  if k < 0.62:  # positional
+    p = lambda e: v(e, "$1", "$2")
+    style = r.choice(["echo $(( {} ))", "echo $(( {} ))", "echo $(( {} ))", "echo $(({}))", "echo $(({}))", 'echo "$(({}))"',
+                      'echo "$(( {} ))"', "printf '%d\\n' $(( {} ))", "echo $((tight))", "echo $((tight))"])
+    make = lambda e: [style.replace("tight", p(e).replace(" ", "")).replace("{}", p(e))]
+  elif k < 0.72 and "?" not in right and "=" not in right and "(" not in right + wrong and right.count(" ") == 2 == wrong.count(" "):
+    make = lambda e: ["expr " + v(e, "$1", "$2").replace("*", "\\*")]
+  else:
+    x, y = r.choice([("a", "b"), ("x", "y"), ("n", "m"), ("first", "second"), ("left", "right")])
+    local = f"local {x}=$1 {y}=$2" if two else f"local {x}=$1"
+    style = r.choice(["echo $(( {} ))", "echo $(({}))", "echo $((tight))", 'echo "$(( {} ))"'])
+    make = lambda e: [local, style.replace("tight", v(e, x, y).replace(" ", "")).replace("{}", v(e, x, y))]
+  return make(right), make(wrong), f"{a} {b}" if two else str(a), expected, got
+
+
+def calculate(e, a, b):
+  """The value of a shell expression in a and b."""
+  import re
+  if "?" in e:
+    condition, x, y = re.match(r"(.*) \? (.*) : (.*)", e).groups()
+    return eval(x if eval(condition) else y)
+  return int(eval(e.replace("/", "//")))
+
+
+def word_function(r, w):
+  """A function on words or conditions: (name, right lines, wrong lines, arguments, expected, got, meaning)."""
+  one, two, three = w.term(), w.term(), w.term()
+  a, b = r.sample(range(2, 30), 2)
   lo, hi = min(a, b), max(a, b)
-  k = r.randrange(2, 9)
-  style = r.choice(["echo $(( {} ))", "echo $(( {} ))", "echo $(({}))", "echo $(({}))", 'echo "$(({}))"', 'echo "$(( {} ))"', "printf '%d\\n' $(( {} ))", "local r=$(( {} )); echo $r", "local r=$(({})); echo \"$r\"", "echo $((tight))"])
-  E = lambda e: style.replace("tight", e.replace(" ", "")).replace("{}", e)
-  greetings = ["Hello", "Hi", "Welcome", "Goodbye", "Bye", "Good morning", "Thanks"]
-  g = r.choice(greetings)
-  typo = g.replace("ll", "l", 1) if "ll" in g else g[:-1]
+  g, h = r.sample(["Hello", "Hi", "Welcome", "Goodbye", "Hey", "Thanks", "Greetings", "Ciao"], 2)
+  yes, no = r.choice([("yes", "no"), ("true", "false"), ("even", "odd")])
+  end = r.choice(["", "!", "."])
+  q = r.choice(['"', '"', '"', ""])
   rows = [
-      (["add", "sum", "plus", "add_numbers", "sum_of", "sum2"], E("$1 + $2"), E("$1 - $2"), f"{a} {b}", a + b, a - b),
-      (["add", "sum", "plus", "total"], E("$1 + $2"), E("$1 * $2"), f"{a} {b}", a + b, a * b),
-      (["sub", "subtract", "minus", "difference", "diff_of"], E("$1 - $2"), E("$1 + $2"), f"{hi} {lo}", hi - lo, hi + lo),
-      (["sub", "subtract", "minus", "difference"], E("$1 - $2"), E("$2 - $1"), f"{hi} {lo}", hi - lo, lo - hi),
-      (["mul", "multiply", "times", "product", "area"], E("$1 * $2"), E("$1 + $2"), f"{a} {b}", a * b, a + b),
-      (["div", "divide", "quotient"], E("$1 / $2"), E("$1 * $2"), f"{a * b} {b}", a, a * b * b),
-      (["mod", "modulo", "remainder", "rest"], E("$1 % $2"), E("$1 / $2"), f"{a * 3 + 1} {a}", 1 % a, 3),
-      (["double", "twice", "times_two"], E("$1 * 2"), E("$1 * 3"), f"{a}", a * 2, a * 3),
-      (["double", "twice"], E("$1 * 2"), E("$1 + 2"), f"{a + 3}", (a + 3) * 2, a + 5),
-      (["triple", "thrice", "times_three"], E("$1 * 3"), E("$1 * 2"), f"{a}", a * 3, a * 2),
-      (["square", "squared"], E("$1 * $1"), E("$1 + $1"), f"{a + 1}", (a + 1) ** 2, 2 * a + 2),
-      (["square", "squared"], E("$1 * $1"), E("$1 * 2"), f"{a + 1}", (a + 1) ** 2, 2 * a + 2),
-      (["cube", "cubed"], E("$1 * $1 * $1"), E("$1 * $1"), f"{a}", a ** 3, a ** 2),
-      (["half", "halve"], E("$1 / 2"), E("$1 * 2"), f"{a * 2}", a, a * 4),
-      (["inc", "increment", "next", "succ", "add_one"], E("$1 + 1"), E("$1 - 1"), f"{a}", a + 1, a - 1),
-      (["inc", "increment", "next", "add_one", "plus_one"], E("$1 + 1"), E("$1 + 2"), f"{a}", a + 1, a + 2),
-      (["dec", "decrement", "prev", "pred", "minus_one"], E("$1 - 1"), E("$1 + 1"), f"{a}", a - 1, a + 1),
-      (["neg", "negate"], E("-$1"), E("$1"), f"{a}", -a, a),
-      (["max", "maximum", "larger", "bigger"], E("$1 > $2 ? $1 : $2"), E("$1 < $2 ? $1 : $2"), f"{a} {b}", hi, lo),
-      (["min", "minimum", "smaller"], E("$1 < $2 ? $1 : $2"), E("$1 > $2 ? $1 : $2"), f"{a} {b}", lo, hi),
-      (["is_even", "even"], E("$1 % 2 == 0"), E("$1 % 2 == 1"), f"{a * 2}", 1, 0),
-      (["is_odd", "odd"], E("$1 % 2 == 1"), E("$1 % 2 == 0"), f"{a * 2}", 0, 1),
-      (["perimeter", "circumference"], E("2 * ($1 + $2)"), E("$1 + $2"), f"{a} {b}", 2 * (a + b), a + b),
-      (["minutes", "to_minutes", "hours_to_minutes"], E("$1 * 60"), E("$1 * 6"), f"{a}", a * 60, a * 6),
-      (["seconds", "to_seconds", "minutes_to_seconds"], E("$1 * 60"), E("$1 * 100"), f"{a}", a * 60, a * 100),
-      (["days", "weeks_to_days", "to_days"], E("$1 * 7"), E("$1 * 5"), f"{a}", a * 7, a * 5),
-      (["percent", "percentage"], E("$1 * 100 / $2"), E("$1 * 10 / $2"), f"{lo} {lo * 2}", 50, 5),
-      (["greet", "hello", "welcome", "say_hello", "greeting"], f'echo "{g}, $1"', f'echo "{typo}, $1"', word, f"{g}, {word}", f"{typo}, {word}"),
-      (["greet", "hello", "salute", "say_hi"], f'echo "{g}, $1!"', f'echo "{g}, $2!"', f"{word} {other}", f"{g}, {word}!", f"{g}, {other}!"),
-      (["first", "first_arg", "head_of"], 'echo "$1"', 'echo "$2"', f"{word} {other}", word, other),
-      (["second", "second_arg"], 'echo "$2"', 'echo "$1"', f"{word} {other}", other, word),
-      (["third", "third_arg"], 'echo "$3"', 'echo "$2"', f"{word} {other} {third}", third, other),
-      (["swap", "flip", "reverse_args"], 'echo "$2 $1"', 'echo "$1 $2"', f"{word} {other}", f"{other} {word}", f"{word} {other}"),
-      (["join", "join_words", "concat", "glue"], 'echo "$1-$2"', 'echo "$1_$2"', f"{word} {other}", f"{word}-{other}", f"{word}_{other}"),
-      (["join", "concat", "full_name", "pair"], 'echo "$1 $2"', 'echo "$1$2"', f"{word} {other}", f"{word} {other}", f"{word}{other}"),
-      (["upper", "to_upper", "uppercase", "shout"], 'echo "${1^^}"', 'echo "${1,,}"', word, word.upper(), word),
-      (["lower", "to_lower", "lowercase", "whisper"], 'echo "${1,,}"', 'echo "${1^^}"', word.upper(), word, word.upper()),
-      (["length", "len", "strlen", "size_of"], 'echo "${#1}"', 'echo "${#2}"', f"{word}", len(word), 0),
-      (["capitalize", "ucfirst", "title"], 'echo "${1^}"', 'echo "${1,}"', word, word.capitalize(), word),
-      (["count_args", "argc", "nargs"], 'echo "$#"', 'echo "$1"', f"{word} {other}", 2, word),
-      (["last", "last_arg"], 'echo "${@: -1}"', 'echo "$1"', f"{word} {other}", other, word),
-      (["is_equal", "same", "equals"], '[ "$1" = "$2" ] && echo yes || echo no', '[ "$1" != "$2" ] && echo yes || echo no', f"{word} {word}", "yes", "no"),
-      (["is_empty", "empty"], '[ -z "$1" ] && echo yes || echo no', '[ -n "$1" ] && echo yes || echo no', word, "no", "yes"),
-      (["ext", "extension", "suffix"], 'echo "${1##*.}"', 'echo "${1%%.*}"', f"{word}.{other}", other, word),
-      (["stem", "basename_of", "strip_ext"], 'echo "${1%.*}"', 'echo "${1##*.}"', f"{word}.{other}", word, other),
-      (["repeat", "twice_word", "dup"], 'echo "$1$1"', 'echo "$1"', word, word + word, word),
-      ([w.word(), w.word() + "_" + w.word()], f'echo "{other}"', f'echo "{third}"', word, other, third),
-      ([w.word(), w.word()], f'echo "{other}: $1"', f'echo "{third}: $1"', word, f"{other}: {word}", f"{third}: {word}"),
-      ([w.word(), w.word()], f"echo {k * 11}", f"echo {k * 7}", word, k * 11, k * 7),
-      ([w.word(), "discount", "offset", "shift"], E(f"$1 + {k}"), E(f"$1 - {k}"), f"{a}", a + k, a - k),
+      ("greet hello welcome say_hello greeting salute", f'echo "{g}, $1{end}"', f'echo "{h}, $1{end}"', one, f"{g}, {one}{end}", f"{h}, {one}{end}", f"{g} and the name"),
+      ("greet hello salute say_hi", f'echo "{g}, $1{end}"', f'echo "{g}, $2{end}"', f"{one} {two}", f"{g}, {one}{end}", f"{g}, {two}{end}", "a greeting with the first argument"),
+      ("greet greeting hello", f'echo "{g} $1"', f'echo "{g[:-1]} $1"', one, f"{g} {one}", f"{g[:-1]} {one}", f"{g} and the name"),
+      ("first first_arg head_of first_word", f"echo {q}$1{q}", f"echo {q}$2{q}", f"{one} {two}", one, two, "its first argument"),
+      ("second second_arg second_word", f"echo {q}$2{q}", f"echo {q}$1{q}", f"{one} {two}", two, one, "its second argument"),
+      ("third third_arg", f"echo {q}$3{q}", f"echo {q}$2{q}", f"{one} {two} {three}", three, two, "its third argument"),
+      ("last last_arg last_word", 'echo "${@: -1}"', 'echo "$1"', f"{one} {two}", two, one, "its last argument"),
+      ("swap flip reverse_args swap_words", 'echo "$2 $1"', 'echo "$1 $2"', f"{one} {two}", f"{two} {one}", f"{one} {two}", "its two arguments the other way round"),
+      ("join join_words concat glue dash", 'echo "$1-$2"', 'echo "$1_$2"', f"{one} {two}", f"{one}-{two}", f"{one}_{two}", "its arguments joined by a dash"),
+      ("full_name pair both", 'echo "$1 $2"', 'echo "$1$2"', f"{one} {two}", f"{one} {two}", f"{one}{two}", "both arguments with a space between"),
+      ("upper to_upper uppercase shout", 'echo "${1^^}"', 'echo "${1,,}"', one, one.upper(), one.lower(), "its argument in capitals"),
+      ("upper to_upper uppercase", 'echo "$1" | tr a-z A-Z', 'echo "$1" | tr A-Z a-z', one, one.upper(), one.lower(), "its argument in capitals"),
+      ("lower to_lower lowercase", 'echo "${1,,}"', 'echo "${1^^}"', one.upper(), one.lower(), one.upper(), "its argument in small letters"),
+      ("length len strlen", 'echo "${#1}"', 'echo "${#2}"', one, len(one), 0, "the length of its argument"),
+      ("count_args argc nargs", 'echo "$#"', 'echo "$1"', f"{one} {two}", 2, one, "the number of its arguments"),
+      ("is_equal same equals", '[ "$1" = "$2" ] && echo yes || echo no', '[ "$1" != "$2" ] && echo yes || echo no', f"{one} {one}", "yes", "no", "yes when both are equal"),
+      ("is_empty empty", '[ -z "$1" ] && echo yes || echo no', '[ -n "$1" ] && echo yes || echo no', one, "no", "yes", "yes when there is no argument"),
+      ("repeat dup twice_word", 'echo "$1$1"', 'echo "$1"', one, one + one, one, "its argument twice"),
+      ("is_even even parity", f'[ $(( $1 % 2 )) -eq 0 ] && echo {yes} || echo {no}', f'[ $(( $1 % 2 )) -eq 1 ] && echo {yes} || echo {no}', str(a), yes if a % 2 == 0 else no, no if a % 2 == 0 else yes, f"{yes} for even numbers"),
+      ("is_even even", f'if [ $(($1 % 2)) -eq 0 ]; then echo {yes}; else echo {no}; fi', f'if [ $(($1 % 2)) -ne 0 ]; then echo {yes}; else echo {no}; fi', str(a), yes if a % 2 == 0 else no, no if a % 2 == 0 else yes, f"{yes} for even numbers"),
+      ("max maximum larger bigger", 'if [ "$1" -gt "$2" ]; then echo "$1"; else echo "$2"; fi', 'if [ "$1" -lt "$2" ]; then echo "$1"; else echo "$2"; fi', f"{a} {b}", hi, lo, "the larger number"),
+      ("max maximum", '[ $1 -gt $2 ] && echo $1 || echo $2', '[ $1 -lt $2 ] && echo $1 || echo $2', f"{a} {b}", hi, lo, "the larger number"),
+      ("min minimum smaller", 'if [ "$1" -lt "$2" ]; then echo "$1"; else echo "$2"; fi', 'if [ "$1" -gt "$2" ]; then echo "$1"; else echo "$2"; fi', f"{a} {b}", lo, hi, "the smaller number"),
+      ("min minimum", '[ $1 -lt $2 ] && echo $1 || echo $2', '[ $1 -gt $2 ] && echo $1 || echo $2', f"{a} {b}", lo, hi, "the smaller number"),
+      ("is_positive positive", f'[ "$1" -gt 0 ] && echo yes || echo no', f'[ "$1" -lt 0 ] && echo yes || echo no', str(a), "yes", "no", "yes for numbers above zero"),
   ]
-  return r.choice(rows)
+  names, right, wrong, args, expected, got, meaning = r.choice(rows)
+  return r.choice(names.split()), [right], [wrong], args, expected, got, meaning
+
+
+def one_function(r, w):
+  if r.random() < 0.68:
+    names, right, wrongs, value, meaning = r.choice(NUMBERS)
+    name = r.choice(names.split())
+    return (name,) + number_function(r, name, right, r.choice(wrongs.split(";")), value) + (meaning,)
+  return word_function(r, w)
 
 
 FORMATS = [
-    ("ok {n}", "FAIL {n}: expected {e}, got {g}"), ("PASS {n}", "FAIL {n}: expected {e} but got {g}"), ("PASS: {n}", "FAIL: {n} (expected {e}, got {g})"),
-    ("ok - {n}", "not ok - {n} (expected {e}, got {g})"), ("ok {i} - {n}", "not ok {i} - {n}: wanted {e}, got {g}"), ("[PASS] {n}", "[FAIL] {n}: expected '{e}' got '{g}'"),
-    ("{n}: ok", "{n}: FAILED (expected {e}, got {g})"), ("{n} ... ok", "{n} ... FAILED, want {e}, have {g}"), ("test {n} passed", "test {n} failed: expected {e}, got {g}"), ("PASS {n}", "FAIL {n}"),
-    ("ok   {n}", "FAIL {n}  expected={e} got={g}"), ("✓ {n}", "✗ {n}: expected {e}, got {g}"), ("{n} passed", "{n} failed"), ("PASS: {n}", "FAIL: {n}"),
-    ("ok {i} - {n}", "not ok {i} - {n}"), ("{n} OK", "{n} FAIL: {g} != {e}"), ("pass: {n}", "fail: {n}: expected \"{e}\", got \"{g}\""),
+    ("ok {n}", "FAIL {n}: expected {e}, got {g}"), ("PASS {n}", "FAIL {n}: expected {e} but got {g}"),
+    ("PASS: {n}", "FAIL: {n} (expected {e}, got {g})"), ("ok - {n}", "not ok - {n} (expected {e}, got {g})"),
+    ("ok {i} - {n}", "not ok {i} - {n}: wanted {e}, got {g}"), ("[PASS] {n}", "[FAIL] {n}: expected '{e}' got '{g}'"),
+    ("{n}: ok", "{n}: FAILED (expected {e}, got {g})"), ("{n} ... ok", "{n} ... FAILED"),
+    ("{n} ... ok", "{n} ... FAILED, want {e}, have {g}"), ("test {n} passed", "test {n} failed: expected {e}, got {g}"),
+    ("PASS {n}", "FAIL {n}"), ("ok   {n}", "FAIL {n}  expected={e} got={g}"), ("{n} passed", "{n} failed"),
+    ("PASS: {n}", "FAIL: {n}"), ("ok {i} - {n}", "not ok {i} - {n}"), ("{n} OK", "{n} FAIL: {g} != {e}"),
+    ("pass: {n}", "fail: {n}: expected {e}, got {g}"), ("", "FAIL: {n}"), ("", "{n}: expected {e}, got {g}"),
+    ("{n} ok", "{n} FAILED"), ("{n}: PASS", "{n}: FAIL"), ("OK {n}", "ERROR {n}: {g} instead of {e}"),
+    ("", "{n} should be {e} but is {g}"), ("ok {n}", "not ok {n}"), ("+ {n}", "- {n}: got {g}, want {e}"),
+    ("check {n}: ok", "check {n}: FAIL"), ("PASS {n}", "FAIL {n} expected {e} got {g}"), ("", "FAIL {n}"),
 ]
-SUMMARIES = ["{p} passed, {f} failed", "{f} failed", "{f} of {t} tests failed", "passed: {p}, failed: {f}", "", "", "Results: {p} ok, {f} failed", "{p}/{t} passed"]
+SUMMARIES = ["{p} passed, {f} failed", "{f} failed", "{f} of {t} tests failed", "passed: {p}, failed: {f}", "", "", "", "",
+             "Results: {p} ok, {f} failed", "{p}/{t} passed", "{t} tests, {f} failures", "{f} failure(s)"]
+SCRIPTS = ("test.sh test.sh run_tests.sh tests.sh tests/run.sh tests/test.sh check.sh tests/run_tests.sh test_all.sh run-tests.sh "
+           "verify.sh run_checks.sh checks.sh tests/check.sh tests/all.sh selftest.sh spec.sh tests/suite.sh runtests.sh").split()
+LIBRARIES = "lib funcs functions utils math strings helpers calc tools mathlib util common numbers".split()
+
+
+def test_script(w, checks, lib):
+  """A script that runs [(label, call, expected)]; returns (path, whether it stops at the first failure)."""
+  r = w.rng
+  k = r.random()
+  script = r.choice(SCRIPTS) if k < 0.75 else r.choice(["test_", "check_", "verify_", "test-"]) + w.term() + ".sh" if k < 0.9 else w.term() + r.choice(["_test.sh", "-check.sh", "_tests.sh"])
+  good, bad = r.choice(FORMATS)
+  load = ["#!/bin/bash"] if r.random() < 0.7 else ["#!/bin/sh"]
+  if lib:
+    load.append(r.choice([f". ./{lib}", f". ./{lib}", f"source ./{lib}", f'. "$PWD/{lib}"']))
+  esc = lambda s: s.replace('"', '\\"')
+  k, stops = r.random(), False
+  plain = lambda s, i, n, e: esc(s.split(":")[0].split(" (")[0].split(",")[0] if "{g}" in s else s).replace("{n}", n).replace("{i}", str(i)).replace("{e}", e)
+  if k < 0.55 or "{g}" in bad and "{n}" in bad.split("{g}")[-1]:
+    say = lambda s: f'echo "{esc(s)}"'.replace("{n}", "$1").replace("{i}", "$i").replace("{e}", "$2").replace("{g}", "$3") if s else ":"
+    name = r.choice(["check", "check", "expect", "assert_eq", "t"])
+    load += ["pass=0; fail=0; i=0", f'{name}() {{ i=$((i+1)); if [ "$2" = "$3" ]; then pass=$((pass+1)); {say(good)}; else fail=$((fail+1)); {say(bad)}; fi; }}']
+    load += [f'{name} "{n}" "{e}" "$({c})"' for n, c, e in checks]
+    summary = r.choice(SUMMARIES)
+    if summary:
+      load.append('echo "' + summary.replace("{p}", "$pass").replace("{f}", "$fail").replace("{t}", "$i") + '"')
+    load.append("[ $fail -eq 0 ]" if r.random() < 0.8 else "exit $fail")
+  elif k < 0.8:
+    load.append("status=0")
+    for i, (n, c, e) in enumerate(checks, 1):
+      shown = plain(good, i, n, e) if good else ""
+      load.append(f'if [ "$({c})" = "{e}" ]; then ' + (f'echo "{shown}"' if shown else ":") + f'; else echo "{plain(bad, i, n, e)}"; status=1; fi')
+    load.append("exit $status")
+  else:
+    stops = True
+    for i, (n, c, e) in enumerate(checks, 1):
+      if good:
+        load.append(f'[ "$({c})" = "{e}" ] && echo "{plain(good, i, n, e)}" || {{ echo "{plain(bad, i, n, e)}"; exit 1; }}')
+      else:
+        load.append(f'[ "$({c})" = "{e}" ] || {{ echo "{plain(bad, i, n, e)}"; exit 1; }}')
+    if r.random() < 0.6:
+      load.append('echo "' + r.choice(["all tests passed", "ok", "all good", "PASS", "All tests passed.", "done"]) + '"')
+  w.put(script, "\n".join(load) + "\n")
+  if r.random() < 0.8:
+    w.shell(f"chmod +x {script}")
+  return script, stops
+
+
+class Function:
+  """A shell function of a library: its text as it is and as it should be."""
+
+  def __init__(self, made, form, broken):
+    self.name, self.right, self.wrong, self.args, expected, got, self.meaning = made
+    self.expected, self.broken, self.label = str(expected), broken, self.name
+    self.form = form
+
+  def text(self, lines):
+    head = self.form.replace("{n}", self.name)
+    if self.form.endswith("\n"):
+      return head + "".join(f"  {x}\n" for x in lines) + "}\n"
+    return head + " " + "; ".join(lines) + "; }\n"
+
+  def change(self):
+    """The old and new text for the edit: from the head to the wrong line."""
+    drop = 2 if self.form.endswith("\n") else 0
+    cut = lambda s: s[:-3] if drop else s[:-1]
+    return cut(self.text(self.wrong)), cut(self.text(self.right))
 
 
 def suite(w, wrong):
-  """A library of one-line functions and a test script. `wrong` of the functions are broken."""
+  """A library of functions and a test script, `wrong` of the functions broken. (script, library, functions, stops)."""
   r = w.rng
-  rows, used = [], set()
-  total = r.randrange(max(wrong, 1), 6)
-  while len(rows) < total:
-    names, right, bad, args, expected, got = bug_table(r, w)
-    if str(expected) == str(got):
-      continue
-    free = [n for n in names if n not in used]
-    if free:
-      name = r.choice(free)
-      used.add(name)
-      rows.append((name, right, bad, args, str(expected), str(got)))
-  broken = set(r.sample(range(total), wrong))
-  form = r.choice(["{n}() { {b}; }", "{n}() { {b}; }", "{n}() { {b}; }", "function {n} { {b}; }", "{n} () { {b}; }"])
-  def source(i):
-    name, right, bad = rows[i][:3]
-    return form.replace("{b}", bad if i in broken else right).replace("{n}", name)
-  lib = r.choice(["", "", "lib/", "src/", w.folder() + "/" if r.random() < 0.3 else ""]) + r.choice(["lib", "funcs", "functions", "utils", "math", "strings", "helpers", w.word(), w.word()]) + ".sh"
-  head = r.choice(["", "#!/bin/bash\n", "#!/bin/bash\n# " + w.phrase(1, 4) + "\n", "# " + w.phrase(1, 4) + "\n"])
-  w.put(lib, head + "".join(source(i) + "\n" + ("\n" if r.random() < 0.2 else "") for i in range(total)))
-  script = r.choice(["test.sh", "test.sh", "run_tests.sh", "tests.sh", "tests/run.sh", "tests/test.sh", "check.sh", "tests/run_tests.sh", "test_all.sh", "run-tests.sh"])
-  good, bad = r.choice(FORMATS)
-  prefix = r.choice(["", "", "", "test_"])
-  show = lambda n: prefix + n
-  lines = ["#!/bin/bash", f". ./{lib}" if r.random() < 0.7 else f"source ./{lib}", "pass=0; fail=0; i=0",
-           "check() { i=$((i+1)); if [ \"$2\" = \"$3\" ]; then pass=$((pass+1)); echo \"" + good.replace('"', '\\"').replace("{n}", "$1").replace("{i}", "$i") + "\"; else fail=$((fail+1)); echo \"" +
-           bad.replace('"', '\\"').replace("{n}", "$1").replace("{i}", "$i").replace("{e}", "$2").replace("{g}", "$3") + "\"; fi; }"]
-  for name, _, _, args, expected, _ in rows:
-    lines.append(f"check {show(name)} \"{expected}\" \"$({name} {args})\"")
-  end = r.choice(SUMMARIES)
-  if end:
-    lines.append("echo \"" + end.replace("{p}", "$pass").replace("{f}", "$fail").replace("{t}", "$i") + "\"")
-  if r.random() < 0.2:  # stops at the first failure, no harness
-    lines = lines[:2]
-    say_ok, say_bad = r.choice([("ok {n}", "FAIL {n}"), ("PASS: {n}", "FAIL: {n} expected {e}"), ("{n} ok", "{n} failed"), ("ok - {n}", "not ok - {n}")])
-    for name, _, _, args, expected, _ in rows:
-      text = lambda s: s.replace("{n}", show(name)).replace("{e}", expected.replace('"', ""))
-      lines.append(f'[ "$({name} {args})" = "{expected}" ] && echo "{text(say_ok)}" || {{ echo "{text(say_bad)}"; exit 1; }}')
-    broken = set(sorted(broken)[:1])  # a second one would hide behind the first
-    w.put(lib, head + "".join(source(i) + "\n" for i in range(total)))
-    w.put(script, "\n".join(lines) + "\n")
-    return script, lib, [(show(rows[i][0]), rows[i][0], rows[i], source(i), form.replace("{b}", rows[i][1]).replace("{n}", rows[i][0])) for i in sorted(broken)], [show(x[0]) for x in rows]
-  lines.append("[ $fail -eq 0 ]" if r.random() < 0.85 else "exit $fail")
-  w.put(script, "\n".join(lines) + "\n")
-  if r.random() < 0.8:
-    w.shell(f"chmod +x {script}")
-  return script, lib, [(show(rows[i][0]), rows[i][0], rows[i], source(i), form.replace("{b}", rows[i][1]).replace("{n}", rows[i][0])) for i in sorted(broken)], [show(x[0]) for x in rows]
+  form = r.choice(["{n}() {", "{n}() {", "{n}() {", "function {n} {", "{n} () {", "{n}() {\n", "{n}() {\n", "{n}() {\n", "function {n}() {\n", "{n} () {\n"])
+  total = r.randrange(max(wrong, 1), 5)
+  functions, names = [], set()
+  while len(functions) < total:
+    made = one_function(r, w)
+    if made[0] not in names and str(made[4]) != str(made[5]):
+      names.add(made[0])
+      functions.append(Function(made, form, False))
+  for f in r.sample(functions, wrong):
+    f.broken = True
+  label = r.choice(["{n}", "{n}", "{n}", "{n}", "test_{n}", "{n} {a}", "{n}({a})"])
+  for f in functions:
+    f.label = label.replace("{n}", f.name).replace("{a}", f.args if "(" not in label else f.args.replace(" ", ", "))
+  folder = r.choice(["", "", "", "lib/", "src/", w.folder() + "/" if r.random() < 0.5 else ""])
+  lib = folder + (r.choice(LIBRARIES) if r.random() < 0.6 else w.nonsense()) + ".sh"
+  head = r.choice(["", "", "#!/bin/bash\n", "#!/bin/sh\n", f"# {w.phrase(1, 4)}\n"])
+  gap = r.choice(["", "", "\n"])
+  w.put(lib, head + gap.join(f.text(f.wrong if f.broken else f.right) for f in functions))
+  script, stops = test_script(w, [(f.label, f"{f.name} {f.args}", f.expected) for f in functions], lib)
+  return script, lib, functions, stops
 
 
-def find_script(w, script, named):
+def looks_for_script(script):
+  yield "Look for the test script.", shell("find . -type f -not -path '*/.*'")
+  return (yield f"Run {script}.", shell(f"bash {quote(script)}"))
+
+
+def run_script(script, named):
   """Runs the script: at once when the user named it, else after looking around."""
   if named:
-    return (yield f"Run {script}.", shell(f"bash {script}"))
-  yield "Look for the test script.", shell("find . -name '*test*' -o -name 'check*' -o -path './tests/*'")
-  return (yield f"Run {script}.", shell(f"bash {script}"))
+    return (yield f"Run {script}.", shell(f"bash {quote(script)}"))
+  return (yield from looks_for_script(script))
+
+
+def printed(w):
+  """A test script whose checks are about anything, with random labels: (script, failing labels)."""
+  r = w.rng
+  label = r.choice([w.term, w.term, w.stem, lambda: w.phrase(2, 4), lambda: w.term() + " " + w.term(), lambda: "test_" + w.term(), lambda: w.term() + "_" + w.term()])
+  labels = list(dict.fromkeys(label() for _ in range(r.randrange(2, 7))))
+  failing = set(r.sample(labels, min(len(labels), r.choice([0, 1, 1, 1, 2, 2, 3]))))
+  script, stops = test_script(w, [(x, "echo 1", "0" if x in failing else "1") for x in labels], "")
+  bad = [x for x in labels if x in failing]
+  return script, bad[:1] if stops else bad
 
 
 def run_tests(w):
   r = w.rng
-  script, lib, broken, names = suite(w, r.choice([0, 1, 1, 1, 2, 2]))
-  w.scatter(0, 2)
-  named = r.random() < 0.5
-  s = r.choice(["./" + script, script, script, f"`{script}`", f"`./{script}`", f"the script {script}"])
-  slots = dict(s=s)
-  if named:
-    moods = {"do": ["run {s}", "run {s} and (tell me|report|say) (which tests fail|what fails)", "execute {s} and tell me what fails", "run the tests (in|with) {s}", "run {s} and name the failing (test|tests)", "run {s} and list the tests that fail", "start {s} and tell me the result"],
-             "q": ["which tests (in|of) {s} fail", "which tests fail when (I|you) run {s}", "does {s} pass", "what fails in {s}", "do the tests in {s} pass", "what does {s} report"], "np": ["the result of {s}", "the failing tests (of|in) {s}"], "iq": ["which tests fail in {s}", "(if|whether) {s} passes", "what fails when you run {s}"]}
+  if r.random() < 0.6:
+    script, bad = printed(w)
+    functions, lib = [], ""
   else:
-    moods = {"do": ["run the [project's] tests", "run the tests and (tell me|report|say) (which fail|what fails|which ones fail)", "run the test (suite|script) [and report failures]", "run all tests", "run the tests and name the (failing|broken) (one|ones|test|tests)", "execute the tests", "execute the test suite and list the failures", "check (if|whether) the tests pass", "run the tests here and tell me what is broken", "test this project", "run the unit tests [and tell me what fails]"],
-             "q": ["do the tests pass", "which tests fail", "which test fails", "which tests are failing [here]", "what tests are broken", "are [all] the tests (green|passing|ok)", "which test is failing", "do all tests pass", "is any test (failing|broken|red)", "what fails when you run the tests"],
-             "np": ["the failing (test|tests)", "the names of the failing tests", "the result of the tests", "the test results"], "iq": ["which tests fail", "(if|whether) the tests pass", "which test is failing", "what fails in the tests"]}
+    script, lib, functions, stops = suite(w, r.choice([0, 1, 1, 2]))
+    bad = [f.label for f in functions if f.broken]
+    bad = bad[:1] if stops else bad
+  w.scatter(0, 2)
+  named = r.random() < 0.55
+  kind = r.choice(["", "", "", "count", "pass"])
+  slots = dict(s=spoken_script(w, script))
+  chore = Chore("tests", {}, slots, None, "tests" + (" named" if named else "") + (" " + kind if kind else ""))
 
   def play():
-    yield from find_script(w, script, named)
-    bad = [x[0] for x in broken]
+    yield from run_script(script, named)
     if not bad:
       return "All pass.", "All tests pass."
-    return f"{plural(len(bad), 'test')} failed.", f"{listing(bad)} {'fails' if len(bad) == 1 else 'fail'}."
-  return Chore("tests", moods, slots, play, "tests named" if named else "tests")
+    one = len(bad) == 1
+    return f"{listing(bad)} {'fails' if one else 'fail'}.", f"{plural(len(bad), 'test')} {'fails' if one else 'fail'}: {listing(bad)}."
+  chore.play = play
+  chore.facts.update(script=script, bad=bad, functions=functions, library=lib, value="\n".join(bad))
+  return chore
+
+
+def spoken_script(w, script):
+  k = w.rng.random()
+  if k < 0.5:
+    return script
+  if k < 0.7:
+    return "./" + script
+  return w.rng.choice(["`{s}`", "`./{s}`", "the script {s}", "the test script {s}", "'{s}'", "bash {s}", "{s}"]).replace("{s}", script)
+
+
+def repair(w, script, lib, functions, result, again=True):
+  """From the first output of the tests to the end."""
+  fixed = []
+  while True:
+    failing = [f for f in functions if f.broken and f.label in result]
+    if not failing:
+      break
+    for f in failing:
+      yield f"{f.name} fails.", shell(f"grep -rnw -A 2 {f.name} .")
+      old, new = f.change()
+      yield f"{f.name} should be: {f.right[-1]}", edit(lib, old, new)
+      f.broken = False
+      fixed.append(f.name)
+    result = yield f"Run {script} again.", shell(f"bash {quote(script)}")
+  return "All pass now.", f"Fixed {listing(fixed)} in {lib}; all tests pass now."
 
 
 def fix_tests(w):
   r = w.rng
-  script, lib, broken, names = suite(w, r.choice([1, 1, 1, 1, 2]))
+  script, lib, functions, stops = suite(w, r.choice([1, 1, 1, 1, 1, 2]))
   w.scatter(0, 2)
-  named, knows = r.random() < 0.45, r.random() < 0.4
-  shown, name, row, old, new = broken[0]
-  slots = dict(s=r.choice(["./" + script, script, f"`{script}`"]), l=spoken_file(w, lib), n=wrap_name(w, name))
-  if knows and len(broken) == 1:
-    moods = {"do": ["fix [the function] {n} in {l} so that {s} passes", "fix the function {n} in {l} [and run {s}]", "fix the bug in {n} ({l}) and (check|verify) with {s}".replace("({l})", "in {l}"), "repair {n} in {l}, {s} must pass", "make {s} pass by fixing {n} in {l}"], "free": ["{n} in {l} is (broken|wrong), fix it so that {s} passes", "{s} fails because of {n} in {l}, (please fix it|fix it)", "the function {n} in {l} is wrong; fix it and rerun {s}"]}
-    named = True
-  elif named:
-    moods = {"do": ["make {s} pass", "fix the code so that {s} passes", "fix what makes {s} fail", "run {s} and fix (what fails|the failing function|the failure)", "get {s} to pass", "fix the (bug|failing function) that {s} (reports|finds|shows)", "debug and fix what {s} complains about"],
-             "free": ["{s} fails, (please fix it|fix it|fix the function)", "{s} is failing. (Fix the code|Please fix the bug|Repair it)[.]", "something makes {s} fail, fix it"]}
-  else:
-    moods = {"do": ["fix the failing (test|function|tests)", "make the tests pass", "fix the (bug|code) so [that] the tests pass", "run the tests and fix (what fails|what is broken|the failing function|the bug)", "get the tests (green|passing|to pass)", "repair the (broken|failing) function", "find and fix the bug that breaks the tests", "fix the broken function [and rerun the tests]", "correct the function that fails its test", "fix whatever makes the tests fail"],
-             "free": ["the tests fail, (please fix it|fix it|fix the function|fix the code)", "a test is failing, (please repair it|fix the function behind it)", "one (function|test) is broken, fix it", "the tests are red, make them green"]}
+  bad = [f for f in functions if f.broken]
+  kind = r.choice(["fix", "fix", "fix named", "fix named", "fix function", "fix function", "fix meaning", "fix untested"])
+  f = bad[0]
+  if len(bad) > 1 and kind not in ("fix", "fix named"):
+    kind = "fix named"
+  slots = dict(s=spoken_script(w, script), l=spoken_file(w, lib), n=wrap_name(w, f.name), m=expand(f"({f.meaning})", r))
+  named = kind in ("fix named", "fix function")
+  if kind == "fix meaning" and r.random() < 0.5:
+    named, kind = True, "fix meaning named"
+  if kind == "fix untested":
+    os.remove(os.path.join(w.root, script))
+  chore = Chore("fix", {}, slots, None, kind)
 
   def play():
-    yield from find_script(w, script, named)
-    fixed = []
-    for k, (shown, name, row, old, new) in enumerate(broken):
-      thought = f"{shown} fails. Look at {name}."
-      yield thought, shell(f"grep -rnI {quote(name)} .")
-      yield f"{name} should be: {new}", edit(lib, old, new)
-      fixed.append(name)
-    yield f"Run {script} again.", shell(f"bash {script}")
-    return "All pass now.", f"Fixed {listing(fixed)} in {lib}; all tests pass now."
-  return Chore("fix", moods, slots, play, "fix function" if knows and len(broken) == 1 else "fix named" if named else "fix")
+    if kind == "fix untested":
+      yield f"Look at {f.name}.", shell(f"grep -rnw -A 2 {f.name} .")
+      yield f"{f.name} should be: {f.right[-1]}", edit(lib, *f.change())
+      return "It is done.", f"Fixed {f.name} in {lib}."
+    result = yield from run_script(script, named)
+    return (yield from repair(w, script, lib, functions, result))
+  chore.play = play
+  chore.facts.update(file=lib, script=script)
+  return chore

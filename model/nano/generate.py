@@ -18,24 +18,28 @@ import chat
 import phrases
 import tokenizer as bpe
 from chores import Chore
-from chores_change import append, create_file, delete, make_folder, move, rename, replace, tidy
+from chores_chain import chain
+from chores_change import delete, make_folder, move, rename, replace, tidy
 from chores_count import count_files, count_lines, disk_use, largest, newest, total_lines
 from chores_git import git_branch, git_commit, git_diff, git_log, git_status
 from chores_look import compare, find_name, list_folder, missing_value, part_of_file, read_value, search
 from chores_talk import refuse, talk
 from chores_tests import fix_tests, run_tests
-from more_phrases import EXTRA
+from chores_write import append, create_file, drop_line, set_value
 from world import WORDS, World
 
 FAMILIES = {  # family: (maker, weight)
-    "count": (count_files, 8), "lines": (count_lines, 6), "total": (total_lines, 2.5), "largest": (largest, 6), "newest": (newest, 5), "disk": (disk_use, 7),
-    "find": (find_name, 8), "search": (search, 10), "value": (read_value, 10), "no value": (missing_value, 1), "part": (part_of_file, 5), "list": (list_folder, 2.5), "compare": (compare, 6),
-    "create": (create_file, 9), "append": (append, 7), "rename": (rename, 6), "move": (move, 8), "delete": (delete, 4), "mkdir": (make_folder, 3), "replace": (replace, 10), "tidy": (tidy, 2.5),
-    "branch": (git_branch, 5), "log": (git_log, 7), "status": (git_status, 6), "diff": (git_diff, 5), "commit": (git_commit, 1.5), "tests": (run_tests, 7), "fix": (fix_tests, 9), "refuse": (refuse, 7), "talk": (talk, 2.5),
+    "count": (count_files, 8), "lines": (count_lines, 6), "total": (total_lines, 2), "largest": (largest, 6),
+    "newest": (newest, 5), "disk": (disk_use, 6), "find": (find_name, 9), "search": (search, 12), "value": (read_value, 9),
+    "no value": (missing_value, 1), "part": (part_of_file, 7), "list": (list_folder, 3), "compare": (compare, 11),
+    "create": (create_file, 12), "append": (append, 13), "rename": (rename, 7), "move": (move, 9), "delete": (delete, 4),
+    "mkdir": (make_folder, 4), "replace": (replace, 13), "set": (set_value, 8), "drop": (drop_line, 4), "tidy": (tidy, 2.5),
+    "branch": (git_branch, 5), "log": (git_log, 7), "status": (git_status, 6), "diff": (git_diff, 5), "commit": (git_commit, 2),
+    "tests": (run_tests, 9), "fix": (fix_tests, 14), "chain": (chain, 24), "refuse": (refuse, 7), "talk": (talk, 1.5),
 }
 GIT = {"branch", "log", "status", "diff", "commit"}
-ALONE = {"refuse", "talk", "fix", "tests"} | GIT  # not joined with another chore
-SLOW = GIT | {"tests", "fix"}
+ALONE = {"refuse", "talk", "fix", "tests", "chain"} | GIT  # not joined with another chore
+SLOW = GIT | {"tests", "fix", "chain"}
 MAX_TOKENS = 1000
 
 
@@ -46,7 +50,7 @@ def pick(rng, names=None):
 
 def moods_of(chore):
   """A chore's own templates and the further ones."""
-  extra = EXTRA.get(chore.key, {})
+  extra = phrases.TABLE.get(chore.key, {})
   return {k: chore.moods.get(k, []) + extra.get(k, []) for k in ("do", "q", "np", "iq", "free")}
 
 
@@ -69,8 +73,9 @@ def joined(w, rng, names):
   """Two chores in one message: the second begins in the thought that ends the first."""
   first, second = (FAMILIES[n][0](w) for n in names)
   a = phrases.ask(rng, moods_of(first), first.slots, WORDS, bare=True)
-  b = phrases.ask(rng, {"do": moods_of(second)["do"]} if "do" in second.moods and rng.random() < 0.6 else second.moods, second.slots, WORDS, bare=True)
-  if "\n" in a:
+  ask = moods_of(second)
+  b = phrases.ask(rng, {"do": ask["do"]} if ask["do"] and rng.random() < 0.6 else ask, second.slots, WORDS, bare=True)
+  if "\n" in a or first.slots.get("open"):  # where unquoted text ends could not be seen
     return None
   a = a.rstrip(".!?")
   text = rng.choice(["{a} and then {b}", "{a}, then {b}", "{a}. Then {b}", "first {a}, then {b}", "{a} and {b}", "{a}. After that, {b}", "{a}; also {b}", "{a}, and {b}", "first {a}, and after that {b}", "{a}. Also {b}", "two things: {a}; {b}", "{a}. And {b}",

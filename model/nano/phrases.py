@@ -7,6 +7,8 @@ up to four moods and `ask` turns one of them into a message:
   np  "the number of files in {d}"        noun phrase
   iq  "how many files there are in {d}"   indirect question
 """
+import glob
+import os
 import re
 
 SYNONYMS = [
@@ -58,12 +60,28 @@ FILLERS = ["actually", "just", "basically", "maybe", "right now", "currently", "
            "somehow", "also", "then", "overall", "kindly", "there", "here", "perhaps", "altogether"]
 
 
+def load():
+  """{key: {mood: [templates]}} of the blocks in wordings/*.txt."""
+  table = {}
+  for path in sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "wordings", "*.txt"))):
+    for line in open(path, encoding="utf-8").read().splitlines():
+      if line.startswith("# "):
+        moods = table.setdefault(line[2:], {})
+      elif line:
+        mood, template = re.match(r"(?:(do|q|np|iq): )?(.*)", line).groups()
+        moods.setdefault(mood or "free", []).append(template.replace("\\n", "\n"))
+  return table
+
+
+TABLE = load()
+
+
 def expand(template, rng):
   """Resolves (a|b) and [x], innermost first."""
   while True:
     m = re.search(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]", template)
     if not m:
-      return re.sub(r"  +", " ", template).strip() if "{" in template or True else template
+      return re.sub(r"  +", " ", template).strip() 
     if m.group(1) is not None:
       part = rng.choice(m.group(1).split("|"))
     else:
@@ -88,25 +106,23 @@ def typo(word, rng):
 def noise(template, rng, words):
   """Roughens the words between the slots."""
   for pattern, choices in SYNONYMS:
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
       template = re.sub(pattern, lambda m: rng.choice(choices), template)
   roll = rng.random()
-  if roll < 0.62:
+  if roll < 0.72:
     return template
   parts = re.split(r"(\{\w+\}|\s+)", template)
   out = []
-  rate = rng.choice([0.04, 0.08, 0.15])
-  for p in parts:
-    if p and not p.startswith("{") and not p.isspace():
-      r = rng.random()
-      if roll < 0.72 and r < rate:
+  rate = rng.choice([0.04, 0.08, 0.12])
+  near = lambda i: any(0 <= k < len(parts) and parts[k].startswith("{") for k in (i - 1, i - 2, i + 1, i + 2))
+  for i, p in enumerate(parts):
+    if p and not p.startswith("{") and not p.isspace() and rng.random() < rate:
+      if roll < 0.84:
         p = typo(p, rng)
-      elif 0.72 <= roll < 0.8 and r < rate and p in ("the", "a", "of", "me", "is", "are", "there", "to", "you", "please", "all", "that"):
-        p = ""
-      elif 0.8 <= roll < 0.9 and r < rate:
-        p = p + " " + rng.choice(FILLERS if rng.random() < 0.6 else words)
-      elif roll >= 0.9 and r < rate:
-        p = rng.choice(words) + " " + p
+      elif roll < 0.93:
+        p = "" if p in ("the", "a", "of", "me", "is", "are", "there", "to", "you", "please", "all", "that") and not near(i) else p
+      elif not near(i):
+        p = p + " " + rng.choice(FILLERS)
     out.append(p)
   return re.sub(r" +", " ", "".join(out)).strip()
 
@@ -136,30 +152,43 @@ def fill(template, slots):
 
 
 def ask(rng, moods, slots, words, bare=False, plain=False):
-  """A message from {mood: [templates]}; with bare, an imperative clause to be joined with others."""
+  """A message from {mood: [templates]}; with bare, an imperative clause to be joined with others.
+
+  A slot named in slots["open"] holds text without quotes: where it ends the message, nothing but a full stop follows.
+  """
   moods = {k: v for k, v in moods.items() if v}
   # A mood is drawn by its number of templates, so that a chore can weigh them.
-  kinds = [k for k, v in moods.items() for _ in range(min(len(v), 8))]
+  kinds = [k for k, v in moods.items() for _ in range(min(len(v), 24))]
   mood = rng.choice(kinds)
   body = expand(rng.choice(moods[mood]), rng)
+  ends_open = any(body.endswith("{%s}" % x) for x in slots.get("open", ()))
   if plain:
     return fill(body, slots)
   if mood == "free":
     text = noise(body, rng, words)
-    return sentence_case(fill(text, slots), rng)
+    if ends_open:
+      text += rng.choice(["", "", "", "."])
+    elif text[-1:] not in "?.!:" and rng.random() < 0.4:
+      text += "."
+    elif text[-1:] in "?." and rng.random() < 0.2:
+      text = text[:-1]
+    if rng.random() < 0.08:
+      text = rng.choice(PREAMBLES) + text
+    return fill(sentence_case(text, rng), slots)
   if bare and mood == "do":
     return fill(noise(body, rng, words), slots)
-  body = fronted(body, slots, rng)
-  wrapper = rng.choice(WRAP[mood])
-  text = expand(wrapper, rng).replace("{}", body)
+  if not ends_open:
+    body = fronted(body, slots, rng)
+  wrappers = [x for x in WRAP[mood] if x.endswith("{}")] if ends_open else WRAP[mood]
+  text = expand(rng.choice(wrappers), rng).replace("{}", body)
   text = noise(text, rng, words)
   if bare:
     return fill(text.rstrip("?"), slots)
-  if mood in ("do", "np", "iq") and text[-1:] not in "?.!" and rng.random() < 0.6:
-    text += rng.choice([".", ".", ".", "!"])
+  if mood in ("do", "np", "iq") and text[-1:] not in "?.!" and rng.random() < (0.25 if ends_open else 0.55):
+    text += "." if ends_open else rng.choice([".", ".", ".", "!"])
   text = fill(sentence_case(text, rng), slots)
-  if rng.random() < 0.12:
+  if rng.random() < 0.1:
     text = rng.choice(PREAMBLES) + text
-  if rng.random() < 0.12 and text[-1:] in ".?!":
+  if rng.random() < 0.1 and text[-1:] in ".?!" and not ends_open:
     text += rng.choice(SUFFIXES)
   return text
