@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "model/files/quant_blocks.h"
+
 namespace corvid::model {
 namespace {
 
@@ -44,10 +46,20 @@ void from_i32(const std::byte* row, std::span<float> out) {
   }
 }
 
-void from_q8_0(const std::byte* row, std::span<float> out) {
-  for (std::size_t i = 0; i < out.size(); i += 32, row += 34) {
-    const float scale = f16_to_f32(read<std::uint16_t>(row));
-    for (std::size_t j = 0; j < 32; ++j) out[i + j] = scale * read<std::int8_t>(row + 2 + j);
+template <Type type>
+void from_blocks(const std::byte* row, std::span<float> out) {
+  constexpr CodeMeaning meaning = code_meaning(type);
+  const TypeTraits& t = traits(type);
+  Block block;
+  for (std::size_t i = 0; i < out.size(); i += t.block_elements, row += t.block_bytes) {
+    read_block(type, row, block);
+    for (int j = 0; j < t.block_elements; ++j) {
+      const int code = block.codes[j];
+      const int level =
+          meaning.table == Table::none ? code : kLevels[static_cast<int>(meaning.table)][code];
+      out[i + j] = block.scale * block.scales[j / 16] * static_cast<float>(level - meaning.zero) -
+                   block.minimum * block.minimums[j / 16];
+    }
   }
 }
 
@@ -60,50 +72,50 @@ struct TypeEntry {
 };
 
 // Index: ggml type id. Retired ids have no name.
-constexpr std::array<TypeEntry, 43> kTypes = {{
-    {{"F32", 1, 4}, from_f32},      // 0
-    {{"F16", 1, 2}, from_f16},      // 1
-    {{"Q4_0", 32, 18}},             // 2
-    {{"Q4_1", 32, 20}},             // 3
-    {},                             // 4
-    {},                             // 5
-    {{"Q5_0", 32, 22}},             // 6
-    {{"Q5_1", 32, 24}},             // 7
-    {{"Q8_0", 32, 34}, from_q8_0},  // 8
-    {{"Q8_1", 32, 36}},             // 9
-    {{"Q2_K", 256, 84}},            // 10
-    {{"Q3_K", 256, 110}},           // 11
-    {{"Q4_K", 256, 144}},           // 12
-    {{"Q5_K", 256, 176}},           // 13
-    {{"Q6_K", 256, 210}},           // 14
-    {{"Q8_K", 256, 292}},           // 15
-    {{"IQ2_XXS", 256, 66}},         // 16
-    {{"IQ2_XS", 256, 74}},          // 17
-    {{"IQ3_XXS", 256, 98}},         // 18
-    {{"IQ1_S", 256, 50}},           // 19
-    {{"IQ4_NL", 32, 18}},           // 20
-    {{"IQ3_S", 256, 110}},          // 21
-    {{"IQ2_S", 256, 82}},           // 22
-    {{"IQ4_XS", 256, 136}},         // 23
-    {{"I8", 1, 1}, from_i8},        // 24
-    {{"I16", 1, 2}},                // 25
-    {{"I32", 1, 4}, from_i32},      // 26
-    {{"I64", 1, 8}},                // 27
-    {{"F64", 1, 8}},                // 28
-    {{"IQ1_M", 256, 56}},           // 29
-    {{"BF16", 1, 2}, from_bf16},    // 30
-    {},                             // 31
-    {},                             // 32
-    {},                             // 33
-    {{"TQ1_0", 256, 54}},           // 34
-    {{"TQ2_0", 256, 66}},           // 35
-    {},                             // 36
-    {},                             // 37
-    {},                             // 38
-    {{"MXFP4", 32, 17}},            // 39
-    {{"NVFP4", 64, 36}},            // 40
-    {{"Q1_0", 0, 0}},               // 41
-    {{"Q2_0", 0, 0}},               // 42
+constexpr std::array<TypeEntry, kTypeIds> kTypes = {{
+    {{"F32", 1, 4}, from_f32},                           // 0
+    {{"F16", 1, 2}, from_f16},                           // 1
+    {{"Q4_0", 32, 18}, from_blocks<Type::q4_0>},         // 2
+    {{"Q4_1", 32, 20}, from_blocks<Type::q4_1>},         // 3
+    {},                                                  // 4
+    {},                                                  // 5
+    {{"Q5_0", 32, 22}, from_blocks<Type::q5_0>},         // 6
+    {{"Q5_1", 32, 24}, from_blocks<Type::q5_1>},         // 7
+    {{"Q8_0", 32, 34}, from_blocks<Type::q8_0>},         // 8
+    {{"Q8_1", 32, 36}},                                  // 9
+    {{"Q2_K", 256, 84}, from_blocks<Type::q2_k>},        // 10
+    {{"Q3_K", 256, 110}, from_blocks<Type::q3_k>},       // 11
+    {{"Q4_K", 256, 144}, from_blocks<Type::q4_k>},       // 12
+    {{"Q5_K", 256, 176}, from_blocks<Type::q5_k>},       // 13
+    {{"Q6_K", 256, 210}, from_blocks<Type::q6_k>},       // 14
+    {{"Q8_K", 256, 292}},                                // 15
+    {{"IQ2_XXS", 256, 66}, from_blocks<Type::iq2_xxs>},  // 16
+    {{"IQ2_XS", 256, 74}},                               // 17
+    {{"IQ3_XXS", 256, 98}},                              // 18
+    {{"IQ1_S", 256, 50}},                                // 19
+    {{"IQ4_NL", 32, 18}, from_blocks<Type::iq4_nl>},     // 20
+    {{"IQ3_S", 256, 110}},                               // 21
+    {{"IQ2_S", 256, 82}},                                // 22
+    {{"IQ4_XS", 256, 136}, from_blocks<Type::iq4_xs>},   // 23
+    {{"I8", 1, 1}, from_i8},                             // 24
+    {{"I16", 1, 2}},                                     // 25
+    {{"I32", 1, 4}, from_i32},                           // 26
+    {{"I64", 1, 8}},                                     // 27
+    {{"F64", 1, 8}},                                     // 28
+    {{"IQ1_M", 256, 56}},                                // 29
+    {{"BF16", 1, 2}, from_bf16},                         // 30
+    {},                                                  // 31
+    {},                                                  // 32
+    {},                                                  // 33
+    {{"TQ1_0", 256, 54}},                                // 34
+    {{"TQ2_0", 256, 66}},                                // 35
+    {},                                                  // 36
+    {},                                                  // 37
+    {},                                                  // 38
+    {{"MXFP4", 32, 17}, from_blocks<Type::mxfp4>},       // 39
+    {{"NVFP4", 64, 36}},                                 // 40
+    {{"Q1_0", 0, 0}},                                    // 41
+    {{"Q2_0", 0, 0}},                                    // 42
 }};
 
 const TypeEntry& entry(Type type) {

@@ -1,8 +1,9 @@
 // Element and block types of tensors, and their conversion to f32.
 //
 // Type ids are ggml's, so they can be read straight from a file. One table (quant.cpp) says what is
-// known of each id; a type is supported when the table has a conversion for it. Free functions
-// without state; any thread. Source: block layouts of ggml (GGUF specification).
+// known of each id; a type is supported when the table has a conversion for it. What the blocks of
+// quantised types hold is in quant_blocks.h. Free functions without state; any thread. Source:
+// block layouts of ggml (GGUF specification).
 #pragma once
 
 #include <cstddef>
@@ -16,11 +17,25 @@ namespace corvid::model {
 enum class Type : std::uint8_t {
   f32 = 0,
   f16 = 1,
+  q4_0 = 2,
+  q4_1 = 3,
+  q5_0 = 6,
+  q5_1 = 7,
   q8_0 = 8,
+  q2_k = 10,
+  q3_k = 11,
+  q4_k = 12,
+  q5_k = 13,
+  q6_k = 14,
+  iq2_xxs = 16,
+  iq4_nl = 20,
+  iq4_xs = 23,
   i8 = 24,
   i32 = 26,
   bf16 = 30,
+  mxfp4 = 39,
 };
+inline constexpr int kTypeIds = 43;  // ids that are known by name lie below
 
 struct TypeTraits {
   std::string_view name;

@@ -4,8 +4,12 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <vector>
+
+#include "model/files/quant_blocks.h"
 
 namespace corvid::model {
 namespace {
@@ -94,6 +98,106 @@ TEST(Quant, RowsOfPlainTypes) {
   EXPECT_EQ(out, values);
   dequantize_row(Type::bf16, bf16.data(), out);
   EXPECT_EQ(out, values);
+}
+
+std::vector<std::byte> from_hex(const std::string& text) {
+  std::vector<std::byte> bytes(text.size() / 2);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::byte>(std::stoi(text.substr(2 * i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
+// Random blocks and what ggml makes of them (tests/vectors/make_quant_blocks.py).
+TEST(Quant, BlocksOfEveryTypeHaveTheValuesOfTheReference) {
+  std::ifstream in(std::string(CORVID_SOURCE_DIR) + "/tests/vectors/quant-blocks.json");
+  const auto vectors = nlohmann::json::parse(in);
+  int types = 0;
+  for (std::uint32_t id = 0; id < kTypeIds; ++id) {
+    const std::optional<Type> type = type_from_ggml(id);
+    if (!type || !is_quantized(*type)) continue;
+    ++types;
+    const auto& vector = vectors.at(std::string(traits(*type).name));
+    const std::vector<std::byte> row = from_hex(vector["blocks"]);
+    const std::vector<std::byte> values = from_hex(vector["f32"]);
+    const std::size_t n = values.size() / 4;
+    ASSERT_EQ(row.size(), row_bytes(*type, static_cast<std::int64_t>(n)));
+    std::vector<float> wanted(n), out(n);
+    std::memcpy(wanted.data(), values.data(), values.size());
+    dequantize_row(*type, row.data(), out);
+    for (std::size_t i = 0; i < n; ++i) {
+      // The reference may fuse a multiplication and a subtraction.
+      ASSERT_NEAR(out[i], wanted[i], 1e-6f * (0.05f + std::fabs(wanted[i])))
+          << ggml_type_name(id) << " value " << i;
+    }
+  }
+  EXPECT_EQ(types, 14);
+}
+
+// Made by hand from the layouts' description: one value of each part of a block.
+TEST(Quant, Q4_KPacksTheScalesOfItsLastGroupsIntoTheUpperBitsOfTheFirst) {
+  std::vector<std::byte> row(144);
+  const std::uint16_t one = 0x3C00, two = 0x4000;
+  std::memcpy(row.data(), &one, 2);
+  std::memcpy(row.data() + 2, &two, 2);
+  row[4 + 0] = std::byte{0b11'000101};  // group 0: scale 5; group 4: scale's upper bits 3
+  row[4 + 4] = std::byte{0b10'000011};  // group 0: minimum 3; group 4: minimum's upper bits 2
+  row[4 + 8] = std::byte{0b0110'1001};  // group 4: scale's lower bits 9, minimum's 6
+  row[16 + 7] = std::byte{0xC4};        // value 7 of group 0: 4; of group 1: 12
+  row[16 + 64 + 31] = std::byte{0x0F};  // value 31 of group 4: 15
+  std::vector<float> out(256);
+  dequantize_row(Type::q4_k, row.data(), out);
+  EXPECT_EQ(out[7], 5 * 4 - 2 * 3);
+  EXPECT_EQ(out[0], -2 * 3);
+  EXPECT_EQ(out[32 + 7], 0);  // group 1 has scale and minimum 0
+  EXPECT_EQ(out[4 * 32 + 31], (9 | 3 << 4) * 15 - 2 * (6 | 2 << 4));
+  EXPECT_EQ(out[4 * 32 + 30], -2 * (6 | 2 << 4));
+}
+
+TEST(Quant, Q6_KTakesNibblesFromBothHalvesOf64AndTwoMoreBits) {
+  std::vector<std::byte> row(210);
+  const std::uint16_t one = 0x3C00;
+  std::memcpy(row.data() + 208, &one, 2);
+  for (int g = 0; g < 16; ++g) row[192 + g] = static_cast<std::byte>(g == 12 ? -3 : g + 1);
+  row[1] = std::byte{0x5A};        // nibbles of values 1 and 65
+  row[33] = std::byte{0x07};       // of values 33 and 97
+  row[128 + 1] = std::byte{0xE4};  // upper bits of values 1, 33, 65, 97: 0, 1, 2, 3
+  std::vector<float> out(256);
+  dequantize_row(Type::q6_k, row.data(), out);
+  EXPECT_EQ(out[1], 1 * (10 - 32));
+  EXPECT_EQ(out[33], 3 * (7 + 16 - 32));
+  EXPECT_EQ(out[65], 5 * (5 + 32 - 32));
+  EXPECT_EQ(out[97], 7 * (0 + 48 - 32));
+  EXPECT_EQ(out[192], -3 * -32);
+}
+
+TEST(Quant, Mxfp4IsAPowerOfTwoTimesASmallFloat) {
+  std::vector<std::byte> row(17, std::byte{0});
+  row[0] = std::byte{128};    // 2
+  row[1] = std::byte{0xF7};   // value 0: 6; value 16: -6
+  row[16] = std::byte{0x19};  // value 15: -0.5; value 31: 0.5
+  std::vector<float> out(32);
+  dequantize_row(Type::mxfp4, row.data(), out);
+  EXPECT_EQ(out[0], 12);
+  EXPECT_EQ(out[16], -12);
+  EXPECT_EQ(out[15], -1);
+  EXPECT_EQ(out[31], 1);
+  EXPECT_EQ(out[1], 0);
+}
+
+TEST(Quant, Iq2XxsSignsHaveAnEvenNumberOfMinuses) {
+  std::vector<std::byte> row(66, std::byte{0});
+  const std::uint16_t eight = 0x4800;
+  std::memcpy(row.data(), &eight, 2);
+  row[2] = std::byte{1};                             // codebook entry 0002: 43, then 8s
+  const std::uint32_t word = 0b0000001u | 2u << 28;  // the first value is negative; scale 2.5
+  std::memcpy(row.data() + 6, &word, 4);
+  std::vector<float> out(256);
+  dequantize_row(Type::iq2_xxs, row.data(), out);
+  EXPECT_EQ(out[0], 5 * -43);
+  EXPECT_EQ(out[1], 5 * 8);
+  EXPECT_EQ(out[7], 5 * -8);  // the eighth sign makes the number even
+  EXPECT_EQ(out[8], 5 * 8);
 }
 
 TEST(Quant, KnowsTypesBySizeAndName) {
