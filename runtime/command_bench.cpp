@@ -131,7 +131,7 @@ Limits measure_limits(const BenchOptions& options) {
   const int threads = options.engine.threads > 0 ? options.engine.threads : cores;
   return {model::measure_read_bandwidth(threads),
           model::measure_multiply_peak(model::choose_kernels(options.engine.kernels),
-                                       model::Layout::q8, threads)};
+                                       model::Type::q8_0, threads)};
 }
 
 double peak_rss_bytes() {

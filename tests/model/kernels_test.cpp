@@ -49,10 +49,6 @@ GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Kernel);
 
 std::vector<std::byte> encode(Type type, std::span<const float> values) {
   std::vector<std::byte> out(row_bytes(type, static_cast<std::int64_t>(values.size())));
-  if (type == Type::q8_0) {
-    quantize_row_q8_0(values, out.data());
-    return out;
-  }
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::uint16_t half = type == Type::f16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
     if (type == Type::f32) std::memcpy(out.data() + 4 * i, &values[i], 4);
@@ -61,28 +57,112 @@ std::vector<std::byte> encode(Type type, std::span<const float> values) {
   return out;
 }
 
-TEST_P(Kernel, MultipliesPanelsOfEveryLayoutWithAnyNumberOfRows) {
+// Any bytes are blocks, but their scales should be numbers of a size.
+std::vector<std::byte> random_blocks(Type type, std::size_t n, std::mt19937& random) {
+  std::vector<std::byte> out(row_bytes(type, static_cast<std::int64_t>(n)));
+  for (std::byte& byte : out) byte = static_cast<std::byte>(random());
+  const TypeTraits& t = traits(type);
+  std::vector<int> halves = {0};
+  if (type == Type::q2_k) halves = {80, 82};
+  if (type == Type::q3_k) halves = {108};
+  if (type == Type::q6_k) halves = {208};
+  if (panel_format(type).stores_minimums() && type != Type::q2_k) halves = {0, 2};
+  for (std::byte* block = out.data(); block < out.data() + out.size(); block += t.block_bytes) {
+    if (type == Type::mxfp4) {
+      block[0] = static_cast<std::byte>(118 + random() % 4);
+      continue;
+    }
+    for (int at : halves) {
+      const std::uint16_t half = f32_to_f16(0.001f * static_cast<float>(1 + random() % 8));
+      std::memcpy(block + at, &half, 2);
+    }
+  }
+  return out;
+}
+
+constexpr Type kMultiplied[] = {Type::f32,     Type::f16,  Type::bf16, Type::q4_0,   Type::q4_1,
+                                Type::q5_0,    Type::q5_1, Type::q8_0, Type::q2_k,   Type::q3_k,
+                                Type::q4_k,    Type::q5_k, Type::q6_k, Type::iq4_nl, Type::iq4_xs,
+                                Type::iq2_xxs, Type::mxfp4};
+
+struct Prepared {
+  std::vector<float> values;
+  std::vector<std::int8_t> codes;
+  std::vector<InputBlock> blocks;
+  int k;
+
+  Prepared(std::vector<float> x, int columns, const Kernels& kernels)
+      : values(std::move(x)), codes(values.size()), blocks(values.size() / kBlock), k(columns) {
+    kernels.quantize(values.data(), static_cast<int>(values.size()), codes.data(), blocks.data());
+  }
+  Input input() const { return {values.data(), k, codes.data(), k, blocks.data(), k / kBlock}; }
+};
+
+// What goes through the panels is what the rows hold: against the scalar conversion, in float64.
+TEST(Kernels, ScalarProductsAreThoseOfTheConvertedRows) {
+  std::mt19937 random(5);
   Team team(1);
-  for (Type type : {Type::f32, Type::f16, Type::bf16, Type::q8_0}) {
-    for (int k : {32, 96, 1024}) {
-      const std::vector<std::byte> data = encode(type, normal(std::size_t(k) * 40, 0.1f));
-      const PackedMatrix m({"m", type, {k, 40}, data.data(), data.size()}, team);
+  for (Type type : kMultiplied) {
+    for (int k : {32, 1280}) {
+      if (k % traits(type).block_elements != 0) k = 768;
+      constexpr int kRows = 40, kInputs = 3;
+      std::vector<float> x(std::size_t(kInputs) * k), w(std::size_t(kRows) * k);
+      std::normal_distribution<float> normal;
+      for (float& value : x) value = normal(random);
+      for (float& value : w) value = normal(random);
+      const std::vector<std::byte> data =
+          is_quantized(type) ? random_blocks(type, w.size(), random) : encode(type, w);
+      dequantize_row(type, data.data(), w);
+      const PackedMatrix m({"m", type, {k, kRows}, data.data(), data.size()}, team);
+      const Prepared in(x, k, scalar_kernels());
+      const std::byte* const panels[3] = {m.panel(0, 0), m.panel(0, 1), m.panel(0, 2)};
+      std::vector<float> out(kInputs * 48);
+      scalar_kernels().multiply[static_cast<int>(type)](panels, 3, k, in.input(), nullptr, kInputs,
+                                                        out.data(), 48);
+      for (int i = 0; i < kInputs * kRows; ++i) {
+        const int t = i / kRows, r = i % kRows;
+        double sum = 0, size = 0;
+        for (int j = 0; j < k; ++j) {
+          const std::size_t at = std::size_t(t) * k + j;
+          const double value =
+              is_quantized(type) ? double(in.codes[at]) * in.blocks[at / kBlock].scale : x[at];
+          sum += value * w[std::size_t(r) * k + j];
+          size += std::fabs(value * w[std::size_t(r) * k + j]);
+        }
+        ASSERT_NEAR(out[t * 48 + r], sum, 2e-6 * size)
+            << traits(type).name << ", " << k << " columns, row " << r;
+      }
+      for (int r = kRows; r < 48; ++r) ASSERT_EQ(out[r], 0);  // beyond the last row
+    }
+  }
+}
+
+TEST_P(Kernel, MultipliesPanelsOfEveryTypeWithAnyNumberOfRows) {
+  Team team(1);
+  for (Type type : kMultiplied) {
+    for (int k : {32, 96, 544, 1024}) {
+      if (k % traits(type).block_elements != 0) continue;
+      const std::size_t size = std::size_t(k) * 56;
+      const std::vector<std::byte> data = is_quantized(type) ? random_blocks(type, size, random_)
+                                                             : encode(type, normal(size, 0.1f));
+      const PackedMatrix m({"m", type, {k, 56}, data.data(), data.size()}, team);
       for (int n : {1, 2, 3, 5, 6, 11, 12, 13, 29}) {
-        const std::vector<float> x = normal(std::size_t(n) * k);
-        std::vector<std::int8_t> codes(x.size());
-        std::vector<float> scales(x.size() / kBlock);
-        std::vector<std::int32_t> offsets(scales.size());
-        scalar_.quantize(x.data(), n * k, codes.data(), scales.data(), offsets.data());
-        const Input input{x.data(), k, codes.data(), k, scales.data(), offsets.data(), k / kBlock};
+        const Prepared in(normal(std::size_t(n) * k), k, scalar_);
         std::vector<int> rows(n);
         for (int i = 0; i < n; ++i) rows[i] = (i * 7 + 3) % n;
-        for (int panels : {1, 2}) {
-          const std::byte* const two[2] = {m.panel(0, 1), m.panel(0, 2)};
-          std::vector<float> a(n * 32), b(n * 32);
-          const auto layout = static_cast<int>(m.layout());
-          scalar_.multiply[layout](two, panels, k, input, rows.data(), n, a.data(), 32);
-          simd_.multiply[layout](two, panels, k, input, rows.data(), n, b.data(), 32);
-          expect_close(b, a, 1e-4f);
+        for (int panels : {1, 2, 3, 4}) {
+          const std::byte* four[4];
+          for (int p = 0; p < 4; ++p) four[p] = m.panel(0, p);
+          std::vector<float> a(n * 64, -1.0f), b(n * 64, -1.0f), alone(64);
+          const auto id = static_cast<int>(type);
+          scalar_.multiply[id](four, panels, k, in.input(), rows.data(), n, a.data(), 64);
+          simd_.multiply[id](four, panels, k, in.input(), rows.data(), n, b.data(), 64);
+          SCOPED_TRACE(std::string(traits(type).name) + ", columns " + std::to_string(k) +
+                       ", rows " + std::to_string(n));
+          expect_close(b, a, 3e-4f);
+          // To the bit: a row has the same products in a prefill as alone.
+          simd_.multiply[id](four, panels, k, in.input(), &rows[n - 1], 1, alone.data(), 64);
+          for (int c = 0; c < panels * 16; ++c) ASSERT_EQ(alone[c], b[(n - 1) * 64 + c]);
         }
       }
     }
@@ -93,15 +173,16 @@ TEST_P(Kernel, QuantizesToTheSameCodes) {
   for (int n : {32, 64, 1024}) {
     std::vector<float> x = normal(n, 3);
     std::fill_n(x.begin(), 32, 0.0f);  // a block of zeros has no scale
-    std::vector<std::int8_t> codes[2] = {std::vector<std::int8_t>(n), std::vector<std::int8_t>(n)};
-    std::vector<float> scales[2] = {std::vector<float>(n / 32), std::vector<float>(n / 32)};
-    std::vector<std::int32_t> offsets[2] = {std::vector<std::int32_t>(n / 32),
-                                            std::vector<std::int32_t>(n / 32)};
-    scalar_.quantize(x.data(), n, codes[0].data(), scales[0].data(), offsets[0].data());
-    simd_.quantize(x.data(), n, codes[1].data(), scales[1].data(), offsets[1].data());
-    EXPECT_EQ(codes[0], codes[1]);
-    EXPECT_EQ(offsets[0], offsets[1]);
-    expect_close(scales[1], scales[0], 1e-6f);
+    const Prepared a(x, n, scalar_), b(x, n, simd_);
+    EXPECT_EQ(a.codes, b.codes);
+    for (int i = 0; i < n / kBlock; ++i) {
+      EXPECT_EQ(a.blocks[i].offset, b.blocks[i].offset);
+      const auto close = [](float p, float q) { EXPECT_NEAR(p, q, 1e-6f * (1 + std::fabs(q))); };
+      close(b.blocks[i].scale, a.blocks[i].scale);
+      close(b.blocks[i].sum, a.blocks[i].sum);
+      close(b.blocks[i].half_sum[0], a.blocks[i].half_sum[0]);
+      close(b.blocks[i].half_sum[1], a.blocks[i].half_sum[1]);
+    }
   }
 }
 

@@ -92,7 +92,7 @@ void CpuBackend::finish_sums(const LatentAttention& attention) {
   const int latent = pages_.shape().latent;
   const std::size_t padded = std::size_t(packed(attention.k_b).panels()) * kPanelRows;
   const std::size_t size = state_size(heads, padded);
-  const bool codes = takes_codes(packed(attention.v_b).layout());
+  const bool codes = is_quantized(packed(attention.v_b).type());
   hidden_.shape(n, heads * latent, !codes, codes);
   team_.each(n, [&](int i, int) {
     float* const state = states_.data() + std::size_t(i) * segments_ * size;
@@ -132,7 +132,7 @@ void CpuBackend::prepare_attention(const LatentAttention& attention) {
   const int n = attention.query.rows, heads = k_b.count(), nope = k_b.columns();
   const int head_width = nope + attention.rope.dims;
   assert(attention.query.width == heads * head_width);
-  const bool codes = takes_codes(k_b.layout());
+  const bool codes = is_quantized(k_b.type());
   input_.shape(n, heads * nope, !codes, codes);
   absorbed_.reserve(static_cast<std::size_t>(n) * heads * pages_.width() + kPanelRows);
   constexpr int kFew = 8;

@@ -36,14 +36,13 @@ void InputRows::shape(int rows, int columns, bool values, bool codes) {
   if (values) values_.reserve(n * columns);
   if (!codes) return;
   codes_.reserve(n * columns);
-  scales_.reserve(n * blocks_);
-  offsets_.reserve(n * blocks_);
+  block_data_.reserve(n * blocks_);
 }
 
 void InputRows::encode(const Kernels& kernels, int row, int at, int n, const float* values) const {
   const std::ptrdiff_t block = row * std::ptrdiff_t{blocks_} + at / kBlock;
   kernels.quantize(values, n, codes_.data() + row * std::ptrdiff_t{columns_} + at,
-                   scales_.data() + block, offsets_.data() + block);
+                   block_data_.data() + block);
 }
 
 Input InputRows::input(int row, int at) const {
@@ -53,8 +52,7 @@ Input InputRows::input(int row, int at) const {
           .values_stride = columns_,
           .codes = codes_.data() + value,
           .codes_stride = columns_,
-          .scales = scales_.data() + block,
-          .offsets = offsets_.data() + block,
+          .blocks = block_data_.data() + block,
           .blocks_stride = blocks_};
 }
 
@@ -215,7 +213,7 @@ void CpuBackend::prepare(const Tensor& x, const Norm* norm, bool values, bool co
 void CpuBackend::multiply(const PackedMatrix& m, int matrix, int panel, int n_panels,
                           const Input& input, const int* rows, int n_rows, float* out,
                           std::ptrdiff_t stride) const {
-  const Multiply kernel = kernels_.multiply[static_cast<int>(m.layout())];
+  const Multiply kernel = kernels_.multiply[static_cast<int>(m.type())];
   for (int p = 0; p < n_panels; p += kMaxPanels) {
     const int n = std::min(kMaxPanels, n_panels - p);
     const std::byte* panels[kMaxPanels];
@@ -239,7 +237,7 @@ void CpuBackend::project(const Tensor& x, const Norm* norm, std::span<const Proj
   for (const Projection& out : outs) {
     const PackedMatrix& m = packed(out.weight);
     assert(out.weight.columns == x.width && out.weight.rows == out.out.width);
-    (takes_codes(m.layout()) ? codes : values) = true;
+    (is_quantized(m.type()) ? codes : values) = true;
     panels += m.panels();
     count(m, 1, x.rows);
   }

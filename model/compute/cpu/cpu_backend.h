@@ -39,9 +39,9 @@ class InputRows {
  private:
   int columns_ = 0, blocks_ = 0;
   bool with_values_ = false, with_codes_ = false;
-  Aligned<float> values_, scales_;
+  Aligned<float> values_;
   Aligned<std::int8_t> codes_;
-  Aligned<std::int32_t> offsets_;
+  Aligned<InputBlock> block_data_;
 };
 
 class CpuBackend final : public Backend {

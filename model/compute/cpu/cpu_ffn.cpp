@@ -107,8 +107,8 @@ void CpuBackend::route(const Tensor& x, const Router& router) {
 }
 
 void CpuBackend::feed_forward(const Tensor& x, const Norm& norm, const GatedFfn& ffn) {
-  const bool gate = takes_codes(packed(ffn.gate).layout());
-  const bool up = takes_codes(packed(ffn.up).layout());
+  const bool gate = is_quantized(packed(ffn.gate).type());
+  const bool up = is_quantized(packed(ffn.up).type());
   prepare(x, &norm, !gate || !up, gate || up);
   pair_row_.resize(x.rows);
   std::iota(pair_row_.begin(), pair_row_.end(), 0);
@@ -119,8 +119,8 @@ void CpuBackend::feed_forward(const Tensor& x, const Norm& norm, const GatedFfn&
 
 void CpuBackend::mix_experts(const Tensor& x, const Norm& norm, const Router& router,
                              const GatedFfn& experts, const GatedFfn& shared) {
-  const bool codes = takes_codes(packed(experts.gate).layout()) ||
-                     (shared.gate && takes_codes(packed(shared.gate).layout()));
+  const bool codes = is_quantized(packed(experts.gate).type()) ||
+                     (shared.gate && is_quantized(packed(shared.gate).type()));
   prepare(x, &norm, true, codes);  // the router's weights are f32
   route(x, router);
 
@@ -164,7 +164,7 @@ void CpuBackend::run_ffn(const Tensor& x, std::span<const FfnJob> jobs) {
     const PackedMatrix& down = packed(job.ffn->down);
     widest = std::max(widest, (down.columns() + kBlock - 1) / kBlock * kBlock);
     n_pairs = std::max(n_pairs, job.first_pair + job.n_pairs);
-    (takes_codes(down.layout()) ? codes : values) = true;
+    (is_quantized(down.type()) ? codes : values) = true;
     const PackedMatrix& gate = packed(job.ffn->gate);
     bytes += gate.panel_bytes() * gate.panels() * 2;
     count(gate, 1, job.n_pairs);
@@ -200,7 +200,7 @@ void CpuBackend::run_ffn(const Tensor& x, std::span<const FfnJob> jobs) {
 void CpuBackend::gate_group(const FfnJob& job, int group) {
   const PackedMatrix& gate = packed(job.ffn->gate);
   const PackedMatrix& up = packed(job.ffn->up);
-  const bool codes = takes_codes(packed(job.ffn->down).layout());
+  const bool codes = is_quantized(packed(job.ffn->down).type());
   const int panel = 2 * group, n_panels = std::min(2, gate.panels() - panel);
   const int n = std::min(kBlock, gate.rows() - group * kBlock);
   float gates[kRows * kBlock], ups[kRows * kBlock];

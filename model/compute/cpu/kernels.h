@@ -5,39 +5,32 @@
 // must not be entered, nor their inline functions be shared, before the CPU has been asked.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
+
+#include "model/compute/cpu/panels.h"
 
 namespace corvid::model {
 
-// Weights are repacked into panels of 16 rows whose values lie side by side, so that a vector lane
-// is a row and nothing is summed across lanes.
-inline constexpr int kPanelRows = 16;
 inline constexpr int kMaxPanels = 4;
-inline constexpr int kBlock = 32;  // values that share a scale
 
-// How the values of a panel are laid out; `k` runs over columns, `r` over the panel's rows.
-enum class Layout : std::uint8_t {
-  f32,   // [k][r] f32
-  f16,   // [k][r] f16
-  bf16,  // [k][r] bf16
-  q8,    // per 32 columns: f16 scale[r], then u8 code[k/4][r][4]; value = scale * (code - 128)
+// What belongs to 32 columns of an activation row: code = round(value / scale).
+struct InputBlock {
+  float scale;
+  std::int32_t offset;     // -128 * (sum of the codes): cancels the 128 in the weights' codes
+  float sum, half_sum[2];  // scale * (sum of the codes), of all and of 16 columns each
 };
-inline constexpr int kLayouts = 4;
-constexpr bool takes_codes(Layout layout) {
-  return layout == Layout::q8;
-}
 
-// Activation rows, prepared for multiplication. For q8: code = round(value / scale), and
-// offset = -128 * (sum of the block's codes), which cancels the 128 in the weights' codes.
+// Activation rows, prepared for multiplication: plain values, codes, or both.
 struct Input {
   const float* values = nullptr;  // [row][k]
   std::ptrdiff_t values_stride = 0;
   const std::int8_t* codes = nullptr;  // [row][k]
   std::ptrdiff_t codes_stride = 0;
-  const float* scales = nullptr;          // [row][k / 32]
-  const std::int32_t* offsets = nullptr;  // [row][k / 32]
+  const InputBlock* blocks = nullptr;  // [row][k / 32]
   std::ptrdiff_t blocks_stride = 0;
 };
 
@@ -68,10 +61,10 @@ inline constexpr int kPageKeys = 64;  // index keys that lie side by side
 
 struct Kernels {
   std::string_view name;
-  Multiply multiply[kLayouts];  // by Layout; at most kMaxPanels panels
-  // code, scale and offset of n values, n a multiple of 32.
-  void (*quantize)(const float* values, int n, std::int8_t* codes, float* scales,
-                   std::int32_t* offsets);
+  std::array<Multiply, kTypeIds>
+      multiply;  // by Type, null if not supported; at most kMaxPanels panels
+  // n values, a multiple of 32.
+  void (*quantize)(const float* values, int n, std::int8_t* codes, InputBlock* blocks);
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* out);
   // out[i] = factor * silu(gate[i]) * up[i]
   void (*gate)(const float* gate, const float* up, float factor, int n, float* out);
@@ -87,6 +80,20 @@ struct Kernels {
                    int heads, int width, const std::uint8_t* keys, const float* key_scales,
                    float* scores);
 };
+
+// A set's functions for every type that can be multiplied; kernel_of<type>() is the one of a type.
+template <auto kernel_of>
+constexpr std::array<Multiply, kTypeIds> multiply_table() {
+  std::array<Multiply, kTypeIds> table{};
+  const auto set = [&]<Type... types>(std::integer_sequence<Type, types...>) {
+    ((table[static_cast<int>(types)] = kernel_of.template operator()<types>()), ...);
+  };
+  set(std::integer_sequence<Type, Type::f32, Type::f16, Type::bf16, Type::q4_0, Type::q4_1,
+                            Type::q5_0, Type::q5_1, Type::q8_0, Type::q2_k, Type::q3_k, Type::q4_k,
+                            Type::q5_k, Type::q6_k, Type::iq2_xxs, Type::iq4_nl, Type::iq4_xs,
+                            Type::mxfp4>());
+  return table;
+}
 
 const Kernels& scalar_kernels();
 #if defined(__x86_64__)

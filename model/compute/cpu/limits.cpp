@@ -41,7 +41,7 @@ double measure_read_bandwidth(int threads) {
   return best;
 }
 
-double measure_multiply_peak(const Kernels& kernels, Layout layout, int threads) {
+double measure_multiply_peak(const Kernels& kernels, Type type, int threads) {
   constexpr int kColumns = 512, kRows = 48, kCalls = 4000;
   Team team(threads);
   // Two panels and the rows fit into the first-level cache. Zeros multiply as fast as numbers.
@@ -51,11 +51,11 @@ double measure_multiply_peak(const Kernels& kernels, Layout layout, int threads)
     panels.emplace_back(bytes);
     std::memset(panels.back().data(), 0, bytes);
   }
-  const std::vector<float> values(kRows * kColumns), scales(kRows * kColumns / kBlock);
+  const std::vector<float> values(kRows * kColumns);
   const std::vector<std::int8_t> codes(values.size());
-  const std::vector<std::int32_t> offsets(scales.size());
-  const Input input{values.data(), kColumns,       codes.data(),     kColumns,
-                    scales.data(), offsets.data(), kColumns / kBlock};
+  const std::vector<InputBlock> blocks(values.size() / kBlock);
+  const Input input{values.data(), kColumns,      codes.data(),
+                    kColumns,      blocks.data(), kColumns / kBlock};
   double best = 0;
   for (int round = 0; round < 3; ++round) {
     const auto start = std::chrono::steady_clock::now();
@@ -63,8 +63,8 @@ double measure_multiply_peak(const Kernels& kernels, Layout layout, int threads)
       std::vector<float> out(kRows * 2 * kPanelRows);
       const std::byte* const two[2] = {panels[0].data(), panels[1].data()};
       for (int call = 0; call < kCalls / 8; ++call) {
-        kernels.multiply[static_cast<int>(layout)](two, 2, kColumns, input, nullptr, kRows,
-                                                   out.data(), 2 * kPanelRows);
+        kernels.multiply[static_cast<int>(type)](two, 2, kColumns, input, nullptr, kRows,
+                                                 out.data(), 2 * kPanelRows);
       }
     });
     const double operations = 2.0 * kRows * kColumns * 2 * kPanelRows * kCalls * threads;

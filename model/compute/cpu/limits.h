@@ -8,7 +8,7 @@
 namespace corvid::model {
 
 double measure_read_bandwidth(int threads);  // bytes per second, memory far beyond the caches
-// Multiply-adds (two operations each) per second of the kernel of a layout on cached data.
-double measure_multiply_peak(const Kernels& kernels, Layout layout, int threads);
+// Multiply-adds (two operations each) per second of the kernel of a type on cached data.
+double measure_multiply_peak(const Kernels& kernels, Type type, int threads);
 
 }  // namespace corvid::model

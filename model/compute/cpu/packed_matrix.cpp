@@ -1,5 +1,6 @@
 #include "model/compute/cpu/packed_matrix.h"
 
+#include <bit>
 #include <cassert>
 #include <cstring>
 #include <string>
@@ -10,38 +11,19 @@
 namespace corvid::model {
 namespace {
 
-constexpr std::size_t kScaleBytes = 2 * kPanelRows;
-constexpr std::size_t kQ8Block = 2 + kBlock;  // in the file: f16 scale, 32 codes
-
-Layout layout_of(const TensorView& tensor) {
+std::size_t bytes_of_panel(const TensorView& tensor) {
+  const std::size_t k = tensor.ne[0];
+  if (is_quantized(tensor.type)) return panel_format(tensor.type).panel_bytes(tensor.ne[0]);
   switch (tensor.type) {
     case Type::f32:
-      return Layout::f32;
-    case Type::f16:
-      return Layout::f16;
-    case Type::bf16:
-      return Layout::bf16;
-    case Type::q8_0:
-      return Layout::q8;
-    default:
-      break;
-  }
-  throw ModelError("tensor '" + tensor.name + "' has type " +
-                   std::string(traits(tensor.type).name) + ", which cannot be multiplied");
-}
-
-std::size_t bytes_of(Layout layout, int columns) {
-  const std::size_t k = columns;
-  switch (layout) {
-    case Layout::f32:
       return k * kPanelRows * 4;
-    case Layout::f16:
-    case Layout::bf16:
+    case Type::f16:
+    case Type::bf16:
       return k * kPanelRows * 2;
-    case Layout::q8:
-      return k / kBlock * (kScaleBytes + kBlock * kPanelRows);
+    default:
+      throw ModelError("tensor '" + tensor.name + "' has type " +
+                       std::string(traits(tensor.type).name) + ", which cannot be multiplied");
   }
-  return 0;
 }
 
 template <std::size_t value_bytes>
@@ -52,16 +34,121 @@ void interleave(const std::byte* row, int columns, int r, std::byte* panel) {
   }
 }
 
-void interleave_q8(const std::byte* row, int columns, int r, std::byte* panel) {
-  for (int b = 0; b < columns / kBlock; ++b, row += kQ8Block) {
-    std::byte* block = panel + b * (kScaleBytes + kBlock * kPanelRows);
-    std::memcpy(block + 2 * r, row, 2);
-    std::byte* codes = block + kScaleBytes + 4 * r;
-    for (int j = 0; j < kBlock; j += 4) {
-      std::uint32_t four;
-      std::memcpy(&four, row + 2 + j, 4);
-      four ^= 0x80808080;  // i8 to u8 code + 128
-      std::memcpy(codes + static_cast<std::size_t>(j) * kPanelRows, &four, 4);
+// A row of a panel's chunk, part of one block or more of the file.
+class ChunkRow {
+ public:
+  ChunkRow(const PanelFormat& format, std::byte* chunk, int row)
+      : f_(format), head_(chunk), row_(row) {}
+
+  // The 32 columns that begin at `at` in the file's block become block b of the chunk.
+  void put(const Block& in, int at, int b) {
+    for (int i = 0; i < kBlock / f_.group; ++i) {
+      put_scale(in, at / 16 + i * (f_.group / 16), b * (kBlock / f_.group) + i);
+    }
+    put_codes(in.codes + at, head_ + f_.head_bytes() + b * f_.block_bytes());
+  }
+  // A block of IQ2_XXS as it is in the file: indices and words.
+  void put_codebook(const std::byte* block) {
+    std::memcpy(head_ + 2 * row_, block, 2);
+    for (int b = 0; b < kChunkBlocks; ++b) {
+      std::byte* out = head_ + f_.head_bytes() + b * f_.block_bytes();
+      for (int l = 0; l < 4; ++l) out[l * kPanelRows + row_] = block[2 + 8 * b + l];
+      std::memcpy(out + kPlane + 4 * row_, block + 2 + 8 * b + 4, 4);
+    }
+  }
+
+ private:
+  void put_half(int i, float value) {
+    const std::uint16_t half = f32_to_f16(value);
+    std::memcpy(head_ + 2 * i, &half, 2);
+  }
+  void put_scale(const Block& in, int from, int to);
+  void put_codes(const std::uint8_t* codes, std::byte* block) const;
+
+  const PanelFormat& f_;
+  std::byte* head_;
+  int row_;
+};
+
+void ChunkRow::put_scale(const Block& in, int from, int to) {
+  constexpr int kHalves = 2 * kPanelRows;
+  const int i = to * kPanelRows + row_;
+  const auto scale = static_cast<std::byte>(in.scales[from]);
+  const auto minimum = static_cast<std::byte>(in.minimums[from]);
+  switch (f_.scales) {
+    case Scales::half:
+      return put_half(i, in.scale);
+    case Scales::half_and_minimum:
+      put_half(i, in.scale);
+      return put_half(f_.groups() * kPanelRows + i, in.minimum);
+    case Scales::exponent:
+      head_[i] = static_cast<std::byte>((std::bit_cast<std::uint32_t>(in.scale) >> 23) + 1);
+      return;
+    case Scales::integer:
+      put_half(row_, in.scale);
+      head_[kHalves + i] = scale;
+      return;
+    case Scales::with_minimum:
+      put_half(row_, in.scale);
+      put_half(kPanelRows + row_, in.minimum);
+      head_[2 * kHalves + i] = scale;
+      head_[2 * kHalves + f_.groups() * kPanelRows + i] = minimum;
+      return;
+    case Scales::nibbles:
+      put_half(row_, in.scale);
+      put_half(kPanelRows + row_, in.minimum);
+      head_[2 * kHalves + i] = scale | minimum << 4;
+      return;
+    case Scales::codebook:
+      return;
+  }
+}
+
+void ChunkRow::put_codes(const std::uint8_t* codes, std::byte* block) const {
+  std::uint32_t fours[8];
+  std::memcpy(fours, codes, sizeof fours);
+  const auto put = [&](std::uint32_t bytes) {
+    std::memcpy(block + 4 * row_, &bytes, 4);
+    block += kPlane;
+  };
+  const int bits = f_.code.bits;
+  if (bits == 8) {
+    for (std::uint32_t four : fours) put(four);
+    return;
+  }
+  int shift = 0;
+  if (bits >= 4) {
+    for (int i = 0; i < 4; ++i) put((fours[i] & 0x0F0F0F0F) | (fours[i + 4] & 0x0F0F0F0F) << 4);
+    shift = 4;
+  }
+  if (bits % 4 >= 2) {
+    for (int i = 0; i < 8; i += 4) {
+      std::uint32_t pairs = 0;
+      for (int j = 0; j < 4; ++j) pairs |= (fours[i + j] >> shift & 0x03030303) << (2 * j);
+      put(pairs);
+    }
+    shift += 2;
+  }
+  if (bits % 2 == 1) {
+    std::uint32_t single = 0;
+    for (int i = 0; i < 8; ++i) single |= (fours[i] >> shift & 0x01010101) << i;
+    put(single);
+  }
+}
+
+void interleave_blocks(Type type, const std::byte* row, int columns, int r, std::byte* panel) {
+  const PanelFormat format = panel_format(type);
+  const TypeTraits& t = traits(type);
+  Block block;
+  for (int k = 0; k < columns; k += t.block_elements, row += t.block_bytes) {
+    ChunkRow chunk(format, panel + std::size_t(k / kChunk) * format.chunk_bytes(), r);
+    if (type == Type::iq2_xxs) {
+      chunk.put_codebook(row);
+      continue;
+    }
+    read_block(type, row, block);
+    for (int at = 0; at < t.block_elements; at += kBlock) {
+      chunk.put(block, at, (k + at) % kChunk / kBlock);
     }
   }
 }
@@ -69,12 +156,12 @@ void interleave_q8(const std::byte* row, int columns, int r, std::byte* panel) {
 }  // namespace
 
 PackedMatrix::PackedMatrix(const TensorView& tensor, Team& team)
-    : layout_(layout_of(tensor)),
+    : type_(tensor.type),
       columns_(static_cast<int>(tensor.ne[0])),
       rows_(static_cast<int>(tensor.ne[1])),
       count_(tensor.ne.size() > 2 ? static_cast<int>(tensor.ne[2]) : 1),
       panels_((rows_ + kPanelRows - 1) / kPanelRows),
-      panel_bytes_(bytes_of(layout_, columns_)),
+      panel_bytes_(bytes_of_panel(tensor)),
       data_(panel_bytes_ * panels_ * count_) {
   team.each(panels_ * count_, [&](int i, int) { pack_panel(tensor, i / panels_, i % panels_); });
 }
@@ -88,17 +175,12 @@ void PackedMatrix::pack_panel(const TensorView& tensor, int matrix, int panel) {
     const std::byte* row =
         tensor.data +
         (static_cast<std::size_t>(matrix) * rows_ + panel * kPanelRows + r) * in_bytes;
-    switch (layout_) {
-      case Layout::f32:
-        interleave<4>(row, columns_, r, out);
-        break;
-      case Layout::f16:
-      case Layout::bf16:
-        interleave<2>(row, columns_, r, out);
-        break;
-      case Layout::q8:
-        interleave_q8(row, columns_, r, out);
-        break;
+    if (type_ == Type::f32) {
+      interleave<4>(row, columns_, r, out);
+    } else if (type_ == Type::f16 || type_ == Type::bf16) {
+      interleave<2>(row, columns_, r, out);
+    } else {
+      interleave_blocks(type_, row, columns_, r, out);
     }
   }
 }

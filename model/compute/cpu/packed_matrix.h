@@ -1,4 +1,4 @@
-// A weight matrix as the CPU kernels read it: panels of 16 interleaved rows (see kernels.h).
+// A weight matrix as the CPU kernels read it: panels of 16 interleaved rows (see panels.h).
 //
 // Made once while loading, immutable afterwards. Rows beyond the last are zero.
 #pragma once
@@ -46,7 +46,7 @@ class PackedMatrix {
   // 2-D {columns, rows} or 3-D {columns, rows, count}.
   PackedMatrix(const TensorView& tensor, Team& team);
 
-  Layout layout() const { return layout_; }
+  Type type() const { return type_; }
   int columns() const { return columns_; }
   int rows() const { return rows_; }
   int count() const { return count_; }
@@ -59,7 +59,7 @@ class PackedMatrix {
  private:
   void pack_panel(const TensorView& tensor, int matrix, int panel);
 
-  Layout layout_;
+  Type type_;
   int columns_ = 0, rows_ = 0, count_ = 0, panels_ = 0;
   std::size_t panel_bytes_ = 0;
   Aligned<std::byte> data_;

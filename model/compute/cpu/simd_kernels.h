@@ -34,19 +34,19 @@ inline typename V::F exponential(typename V::F x) {
   return V::times_power_of_two(p, n);
 }
 
-// kLanes weights of a panel of one of the layouts that hold plain values.
-template <class V, Layout layout>
+// kLanes weights of a panel of one of the types that are plain values.
+template <class V, Type type>
 inline typename V::F load_weights(const std::byte* panel, std::ptrdiff_t index) {
-  if constexpr (layout == Layout::f32) {
+  if constexpr (type == Type::f32) {
     return V::load(reinterpret_cast<const float*>(panel) + index);
-  } else if constexpr (layout == Layout::f16) {
+  } else if constexpr (type == Type::f16) {
     return V::load_f16(reinterpret_cast<const std::uint16_t*>(panel) + index);
   } else {
     return V::load_bf16(reinterpret_cast<const std::uint16_t*>(panel) + index);
   }
 }
 
-template <class V, Layout layout, int T, int P>
+template <class V, Type type, int T, int P>
 inline void multiply_tile(const std::byte* const* panels, int k, const float* const* x, float* out,
                           std::ptrdiff_t stride) {
   constexpr int N = kPanelRows / V::kLanes;
@@ -58,7 +58,7 @@ inline void multiply_tile(const std::byte* const* panels, int k, const float* co
     for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 64
       for (int n = 0; n < N; ++n) {
-        const auto w = load_weights<V, layout>(panels[p], j * kPanelRows + n * V::kLanes);
+        const auto w = load_weights<V, type>(panels[p], j * kPanelRows + n * V::kLanes);
 #pragma GCC unroll 64
         for (int t = 0; t < T; ++t) {
           sums[t][p][n] = V::fma(w, V::set1(x[t][j]), sums[t][p][n]);
@@ -79,7 +79,7 @@ inline void multiply_tile(const std::byte* const* panels, int k, const float* co
 }
 
 // Rows [i, n_rows) as far as whole tiles go; returns the first row left.
-template <class V, Layout layout, int T, int P>
+template <class V, Type type, int T, int P>
 inline int multiply_tiles(const std::byte* const* panels, int k, const Input& input,
                           const int* rows, int i, int n_rows, float* out, std::ptrdiff_t stride) {
   for (; i + T <= n_rows; i += T) {
@@ -87,32 +87,32 @@ inline int multiply_tiles(const std::byte* const* panels, int k, const Input& in
     for (int t = 0; t < T; ++t) {
       x[t] = input.values + (rows ? rows[i + t] : i + t) * input.values_stride;
     }
-    multiply_tile<V, layout, T, P>(panels, k, x, out + i * stride, stride);
+    multiply_tile<V, type, T, P>(panels, k, x, out + i * stride, stride);
   }
   return i;
 }
 
-template <class V, Layout layout>
+template <class V, Type type>
 void multiply_values(const std::byte* const* panels, int n_panels, int k, const Input& input,
                      const int* rows, int n_rows, float* out, std::ptrdiff_t stride) {
   constexpr int T = V::kTileRows;
   if (n_rows == 1 && n_panels == 4) {  // four sums side by side hide the latency of one
-    multiply_tiles<V, layout, 1, 4>(panels, k, input, rows, 0, 1, out, stride);
+    multiply_tiles<V, type, 1, 4>(panels, k, input, rows, 0, 1, out, stride);
     return;
   }
   int p = 0;
   for (; p + 2 <= n_panels; p += 2) {
     float* const to = out + p * kPanelRows;
-    int i = multiply_tiles<V, layout, T, 2>(panels + p, k, input, rows, 0, n_rows, to, stride);
+    int i = multiply_tiles<V, type, T, 2>(panels + p, k, input, rows, 0, n_rows, to, stride);
     if (T > 4) {
-      i = multiply_tiles<V, layout, 4, 2>(panels + p, k, input, rows, i, n_rows, to, stride);
+      i = multiply_tiles<V, type, 4, 2>(panels + p, k, input, rows, i, n_rows, to, stride);
     }
-    multiply_tiles<V, layout, 1, 2>(panels + p, k, input, rows, i, n_rows, to, stride);
+    multiply_tiles<V, type, 1, 2>(panels + p, k, input, rows, i, n_rows, to, stride);
   }
   if (p == n_panels) return;
   float* const to = out + p * kPanelRows;
-  const int i = multiply_tiles<V, layout, T, 1>(panels + p, k, input, rows, 0, n_rows, to, stride);
-  multiply_tiles<V, layout, 1, 1>(panels + p, k, input, rows, i, n_rows, to, stride);
+  const int i = multiply_tiles<V, type, T, 1>(panels + p, k, input, rows, 0, n_rows, to, stride);
+  multiply_tiles<V, type, 1, 1>(panels + p, k, input, rows, i, n_rows, to, stride);
 }
 
 template <class V>
