@@ -248,48 +248,53 @@ struct Unpacked {
   }
 };
 
-// T rows by half a panel, over one chunk; `first`: nothing has been summed up yet.
+// T rows by both halves of a panel, over one chunk; `first`: nothing has been summed up yet.
 template <int T, class Chunk>
-inline void codes_tile(const Chunk& chunk, int blocks, const std::int8_t* const* codes,
+inline void codes_tile(const Chunk* halves, int blocks, const std::int8_t* const* codes,
                        const InputBlock* const* inputs, bool first, float* out,
                        std::ptrdiff_t stride) {
   constexpr PanelFormat f = Chunk::f;
   constexpr int kParts = kBlock / f.group;  // of a block, with a scale of their own
-  __m256 sums[T];
+  __m256 sums[T][2];
 #pragma GCC unroll 64
-  for (int t = 0; t < T; ++t) {
-    sums[t] = first ? _mm256_setzero_ps() : _mm256_loadu_ps(out + t * stride);
+  for (int i = 0; i < T * 2; ++i) {
+    sums[i / 2][i % 2] =
+        first ? _mm256_setzero_ps() : _mm256_loadu_ps(out + i / 2 * stride + i % 2 * 8);
   }
   for (int b = 0; b < blocks; ++b) {
     const auto part = [&]<int i, int... j>(std::integral_constant<int, i>,
                                            std::integer_sequence<int, j...>)
         __attribute__((always_inline)) {
-      __m256i dots[T];
+      __m256i dots[T][2];
 #pragma GCC unroll 64
-      for (int t = 0; t < T; ++t) dots[t] = _mm256_setzero_si256();
+      for (int n = 0; n < T * 2; ++n) dots[n / 2][n % 2] = _mm256_setzero_si256();
       const auto add = [&]<int four>(std::integral_constant<int, four>)
           __attribute__((always_inline)) {
-        const __m256i w = chunk.template codes<four>(b);
+        const __m256i w[2] = {halves[0].template codes<four>(b), halves[1].template codes<four>(b)};
 #pragma GCC unroll 64
-        for (int t = 0; t < T; ++t) {
-          const __m256i c = four_codes(codes[t] + b * kBlock + 4 * four);
-          dots[t] = _mm256_add_epi32(dots[t], f.has_minimums() ? dot_u7(w, c) : dot_i8(w, c));
+        for (int n = 0; n < T * 2; ++n) {
+          const __m256i c = four_codes(codes[n / 2] + b * kBlock + 4 * four);
+          const __m256i dot = f.has_minimums() ? dot_u7(w[n % 2], c) : dot_i8(w[n % 2], c);
+          dots[n / 2][n % 2] = _mm256_add_epi32(dots[n / 2][n % 2], dot);
         }
       };
       (add(std::integral_constant<int, i*(f.group / 4) + j>{}), ...);
       const int g = b * kParts + i;
-      const __m256 scale = chunk.scale(b, g);
 #pragma GCC unroll 64
-      for (int t = 0; t < T; ++t) {
-        const __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(inputs[t][b].scale));
-        sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]), both, sums[t]);
-      }
-      if constexpr (f.has_minimums()) {
-        const __m256 minimum = chunk.minimum(g, scale);
+      for (int h = 0; h < 2; ++h) {
+        const __m256 scale = halves[h].scale(b, g);
 #pragma GCC unroll 64
         for (int t = 0; t < T; ++t) {
-          const float sum = kParts == 1 ? inputs[t][b].sum : inputs[t][b].half_sum[i];
-          sums[t] = _mm256_fnmadd_ps(minimum, _mm256_set1_ps(sum), sums[t]);
+          const __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(inputs[t][b].scale));
+          sums[t][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t][h]), both, sums[t][h]);
+        }
+        if constexpr (f.has_minimums()) {
+          const __m256 minimum = halves[h].minimum(g, scale);
+#pragma GCC unroll 64
+          for (int t = 0; t < T; ++t) {
+            const float sum = kParts == 1 ? inputs[t][b].sum : inputs[t][b].half_sum[i];
+            sums[t][h] = _mm256_fnmadd_ps(minimum, _mm256_set1_ps(sum), sums[t][h]);
+          }
         }
       }
     };
@@ -299,13 +304,15 @@ inline void codes_tile(const Chunk& chunk, int blocks, const std::int8_t* const*
     }
   }
 #pragma GCC unroll 64
-  for (int t = 0; t < T; ++t) _mm256_storeu_ps(out + t * stride, sums[t]);
+  for (int i = 0; i < T * 2; ++i) {
+    _mm256_storeu_ps(out + i / 2 * stride + i % 2 * 8, sums[i / 2][i % 2]);
+  }
 }
 
 // Rows [i, n_rows) as far as whole tiles go, over the chunk that begins at column k; returns the
 // first row left.
 template <int T, class Chunk>
-inline int codes_tiles(const Chunk& chunk, int k, int blocks, const Input& input, const int* rows,
+inline int codes_tiles(const Chunk* halves, int k, int blocks, const Input& input, const int* rows,
                        int i, int n_rows, float* out, std::ptrdiff_t stride) {
   for (; i + T <= n_rows; i += T) {
     const std::int8_t* codes[T];
@@ -315,7 +322,7 @@ inline int codes_tiles(const Chunk& chunk, int k, int blocks, const Input& input
       codes[t] = input.codes + row * input.codes_stride + k;
       inputs[t] = input.blocks + row * input.blocks_stride + k / kBlock;
     }
-    codes_tile<T>(chunk, blocks, codes, inputs, k == 0, out + i * stride, stride);
+    codes_tile<T>(halves, blocks, codes, inputs, k == 0, out + i * stride, stride);
   }
   return i;
 }
@@ -325,21 +332,19 @@ template <Type type>
 void multiply_codes(const std::byte* const* panels, int n_panels, int columns, const Input& input,
                     const int* rows, int n_rows, float* out, std::ptrdiff_t stride) {
   constexpr PanelFormat f = panel_format(type);
-  for (int p = 0; p < n_panels; ++p) {
+  for (int p = 0; p < n_panels; ++p, out += kPanelRows) {
     for (int k = 0; k < columns; k += kChunk) {
       const int blocks = (columns - k < kChunk ? columns - k : kChunk) / kBlock;
-      for (int half = 0; half < 2; ++half) {
-        const Packed<type> packed{panels[p] + k / kChunk * f.chunk_bytes(), half};
-        float* const to = out + p * kPanelRows + 8 * half;
-        if (n_rows == 1) {
-          codes_tiles<1>(packed, k, blocks, input, rows, 0, 1, to, stride);
-          continue;
-        }
-        Unpacked<f.group, f.has_minimums()> unpacked;
-        unpacked.unpack(packed, blocks);
-        const int i = codes_tiles<4>(unpacked, k, blocks, input, rows, 0, n_rows, to, stride);
-        codes_tiles<1>(unpacked, k, blocks, input, rows, i, n_rows, to, stride);
+      const std::byte* const chunk = panels[p] + k / kChunk * f.chunk_bytes();
+      const Packed<type> packed[2] = {{chunk, 0}, {chunk, 1}};
+      if (n_rows == 1) {
+        codes_tiles<1>(packed, k, blocks, input, rows, 0, 1, out, stride);
+        continue;
       }
+      Unpacked<f.group, f.has_minimums()> unpacked[2];
+      for (int half = 0; half < 2; ++half) unpacked[half].unpack(packed[half], blocks);
+      const int i = codes_tiles<2>(unpacked, k, blocks, input, rows, 0, n_rows, out, stride);
+      codes_tiles<1>(unpacked, k, blocks, input, rows, i, n_rows, out, stride);
     }
   }
 }
@@ -360,8 +365,11 @@ void quantize(const float* values, int n, std::int8_t* codes, InputBlock* blocks
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     const __m256i packed = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), packed);
-    std::int32_t sums[2] = {};
-    for (int i = 0; i < kBlock; ++i) sums[i / 16] += codes[i];
+    // Sums of four, of eight and of sixteen codes, the first half's in the lower lanes.
+    __m256i few = dot_u7(_mm256_set1_epi8(1), packed);
+    few = _mm256_hadd_epi32(few, few);
+    few = _mm256_hadd_epi32(few, few);
+    const int sums[2] = {_mm256_extract_epi32(few, 0), _mm256_extract_epi32(few, 4)};
     const float scale = largest / 127;
     blocks[b] = {scale,
                  -128 * (sums[0] + sums[1]),

@@ -365,9 +365,13 @@ void quantize(const float* values, int n, std::int8_t* codes, InputBlock* blocks
     const __m512 inverse = _mm512_set1_ps(largest > 0 ? 127 / largest : 0);
     const __m512i c0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse));
     const __m512i c1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtepi32_epi8(c0));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtepi32_epi8(c1));
-    const int sums[2] = {_mm512_reduce_add_epi32(c0), _mm512_reduce_add_epi32(c1)};
+    const __m256i packed = _mm256_set_m128i(_mm512_cvtepi32_epi8(c1), _mm512_cvtepi32_epi8(c0));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), packed);
+    // Sums of four, of eight and of sixteen codes, the first half's in the lower lanes.
+    __m256i few = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), packed);
+    few = _mm256_hadd_epi32(few, few);
+    few = _mm256_hadd_epi32(few, few);
+    const int sums[2] = {_mm256_extract_epi32(few, 0), _mm256_extract_epi32(few, 4)};
     const float scale = largest / 127;
     blocks[b] = {scale,
                  -128 * (sums[0] + sums[1]),
