@@ -62,6 +62,7 @@ def rename(w):
   folder = os.path.dirname(path)
   to = os.path.join(folder, new)
   says = new if r.random() < 0.6 or not folder else to
+  facts = {}
   if not is_dir:
     path = maybe_missing(w, path) if not folder else path
   slots = dict(a=spoken_folder(w, path) if is_dir else spoken_file(w, path), b=wrap_name(w, says))
@@ -71,8 +72,12 @@ def rename(w):
   def play():
     def target(p):
       return os.path.join(os.path.dirname(p), new)
-    return (yield from changing(w, path, f"Rename {path} to {target(path)}.", lambda p: f"mv -n {quote(p)} {quote(target(p))}", lambda p: f"Renamed {p} to {target(p)}."))
-  return Chore("rename", moods, slots, play, "rename")
+
+    def done(p):
+      facts.update({"folder" if is_dir else "file": target(p), "before": p, "after": target(p)})
+      return f"Renamed {p} to {target(p)}."
+    return (yield from changing(w, path, f"Rename {path} to {target(path)}.", lambda p: f"mv -n {quote(p)} {quote(target(p))}", done))
+  return Chore("rename", moods, slots, play, "rename", facts)
 
 
 def move(w):
@@ -110,15 +115,25 @@ def move(w):
     moods = {"do": ["copy {f} to {b}", "make a copy of {f} (called|named) {b}", "duplicate {f} as {b}", "copy {f} as {b}", "create a copy of {f} (called|named|under the name) {b}", "back up {f} (to|as) {b}", "save a copy of {f} as {b}"]}
 
     def play_copy():
-      return (yield from changing(w, path, f"Copy {path} to {to}.", lambda p: f"cp {quote(p)} {quote(to)}", lambda p: f"Copied {p} to {to}."))
-    return Chore("copy", moods, slots, play_copy, "copy as")
+      return (yield from changing(w, path, f"Copy {path} to {to}.", lambda p: f"cp {quote(p)} {quote(to)}", done_copy))
+
+    def done_copy(p):
+      facts.update(file=to)
+      return f"Copied {p} to {to}."
+    facts = {}
+    return Chore("copy", moods, slots, play_copy, "copy as", facts)
   slots["f"] = spoken_file(w, path)
   moods = {"do": [f"{V} {{f}} (to|into) {{d}}", f"{V} {{f}} into {{d}}", f"{V} {{f}} over to {{d}}", f"take {{f}} and {verb} it (to|into) {{d}}", "put a copy of {f} (in|into) {d}" if copy else "put {f} (in|into) {d}", f"{verb} {{f}} to {{d}}", f"{verb} {{f}} to {{d}}"],
            "free": [f"{{f}} should be {'copied' if copy else 'moved'} (to|into) {{d}}", f"I need {'a copy of ' if copy else ''}{{f}} in {{d}}" if copy else "{f} belongs in {d}, (please move it|move it there)", "{f} should be in {d}, move it there" if not copy else "I want {f} copied to {d}"]}
 
   def play():
-    return (yield from changing(w, path, f"{verb.capitalize()} {path} to {dst}.", lambda p: move_command(prog, [p], dst), lambda p: f"{past} {p} to {dst}."))
-  return Chore(verb, moods, slots, play, verb)
+    return (yield from changing(w, path, f"{verb.capitalize()} {path} to {dst}.", lambda p: move_command(prog, [p], dst), done))
+
+  def done(p):
+    facts.update(file=dst + "/" + os.path.basename(p), before=p, after=dst + "/" + os.path.basename(p), to=dst)
+    return f"{past} {p} to {dst}."
+  facts = {}
+  return Chore(verb, moods, slots, play, verb, facts)
 
 
 def delete(w):
@@ -170,7 +185,7 @@ def make_folder(w):
   def play():
     yield f"Create {listing(names)}.", shell("mkdir -p " + " ".join(quote(x) for x in names))
     return "It is done.", f"Created {listing(names)}."
-  return Chore("mkdir", moods, slots, play, "mkdir" if n == 1 else "mkdir many")
+  return Chore("mkdir", moods, slots, play, "mkdir" if n == 1 else "mkdir many", dict(made=names[0]) if n == 1 else {})
 
 
 def sed_quote(s, pattern):
@@ -240,7 +255,9 @@ def replace(w):
       return "It is done.", f"Replaced every {old} by {new} in {p}."
     if "is not in" in res:
       return "It is not there.", f"{p} does not contain {old}, so nothing was changed."
+    facts.update(file=p, was=old, now=new)
     return "It is done.", f"Replaced {old} by {new} in {p}."
+  facts = {}
 
   def changing_all(p):
     rows = yield f"Count {old} in {p}.", shell(f"grep -cF -- {quote(old)} {quote(p)}")
@@ -254,7 +271,7 @@ def replace(w):
       return "It is not there.", f"{p} does not contain {old}, so nothing was changed."
     yield f"Replace every {old} by {new} in {p}.", shell(f"sed -i {sed} {quote(p)}")
     return "It is done.", f"Replaced every {old} by {new} in {p}."
-  return Chore("replace", moods, slots, play, "replace " + kind)
+  return Chore("replace", moods, slots, play, "replace " + kind, facts)
 
 
 def tidy(w):

@@ -117,8 +117,12 @@ def count_lines(w):
     facts["file"] = p
     return f"The count is {n}.", f"{p} has {plural(n, unit)}."
 
+  def again(p):
+    return (yield from with_file(w, p, f"Count the {unit}s in {p}.", command, finish))
+
   def play():
-    return (yield from with_file(w, path, f"Count the {unit}s in {path}.", command, finish))
+    return (yield from again(path))
+  facts["again"] = again
   return Chore("lines", moods, dict(f=f, u=units, U=unit), play, "lines", facts)
 
 
@@ -247,8 +251,12 @@ def disk_use(w):
       facts.update(value=number(result), file=p)
       return f"It is {number(result)} bytes.", f"{p} is {plural(number(result), 'byte')}."
 
+    def again(p):
+      return (yield from with_file(w, p, f"Get the size of {p}.", lambda p: f"stat -c %s {quote(p)}", finish))
+
     def play_file():
-      return (yield from with_file(w, path, f"Get the size of {path}.", lambda p: f"stat -c %s {quote(p)}", finish))
+      return (yield from again(path))
+    facts["again"] = again
     return Chore("disk", moods, dict(f=spoken_file(w, path)), play_file, "disk file", facts)
   if kind == "folder":
     d = some_folder(w, 1, 6)

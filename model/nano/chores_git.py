@@ -1,7 +1,7 @@
 """Chores in a git repository."""
 from chores import *
 from chores_count import number
-from world import ok, shell
+from world import ok, quote, shell
 
 PEOPLE = "Ada Bruno Carla Dmitri Elena Farid Greta Hugo Ines Jonas Kira Liam Mona Nils Olga Pavel Quinn Rosa Sven Tara Uma Viktor Wen Yara Zoe".split()
 VERBS = "add fix remove update rename improve document test simplify tune drop start bump revert clean".split()
@@ -94,14 +94,32 @@ def git_branch(w):
 def git_log(w):
   r = w.rng
   subjects, files = repository(w)
-  kind = r.choice(["last", "last", "author", "count", "list", "files", "first", "grep", "byfile", "hash"])
+  kind = r.choice(["last", "last", "author", "count", "list", "files", "first", "grep", "byfile", "hash", "date", "date"])
   n = r.randrange(2, 5)
   numbers = {2: "two", 3: "three", 4: "four"}
   word = r.choice(subjects).split()[-1]
   path = r.choice(files)
   slots = dict(h=in_repo(w), n=r.choice([str(n), numbers[n]]), l=r.choice(["last", "latest", "most recent", "newest"]), w=wrap_name(w, word), f=spoken_file(w, path))
-  from world import quote
-  table = {
+  table = log_questions(n, word, path)
+  moods, command, thought, answer = table[kind]
+  return Chore("git log", moods, slots, *log_play(kind, command, thought, answer))
+
+
+def log_play(kind, command, thought, answer):
+  """What a chore about the history does: (play, key, facts)."""
+  facts = dict(kind=kind, gives={"last": "message", "author": "name", "count": "number", "first": "message", "hash": "hash", "date": "date"}.get(kind, ""))
+
+  def play():
+    rows = [x for x in body((yield thought, shell(command))) if x]
+    if facts["gives"]:
+      facts["value"] = rows[0]
+    return ("Got it." if rows else "There is none."), answer(rows)
+  return play, "log " + kind, facts
+
+
+def log_questions(n, word, path):
+  """{kind: (moods, command, thought, answer)} of what is asked about commits."""
+  return {
       "last": ({"do": ["show the message of the {l} commit{h}", "read the {l} commit message{h}", "check the {l} [git] commit message{h}", "show the {l} commit{h}"], "q": ["what is the {l} commit [message]{h}", "what does the {l} commit say", "what was the {l} commit{h}", "what was committed last{h}", "what is the subject of the {l} commit{h}", "what's the message of the {l} commit{h}", "what did the {l} commit do{h}"],
                 "np": ["the message of the {l} commit{h}", "the subject (line|) of the {l} commit{h}".replace("(line|)", "line"), "the {l} commit message{h}", "the {l} commit{h}", "the title of the {l} commit{h}"], "iq": ["what the {l} commit says", "what the {l} commit was{h}", "what was committed last{h}"]},
                "git log -1 --format=%s", "Show the last commit.", lambda x: f"The last commit is: {x[0]}"),
@@ -119,18 +137,11 @@ def git_log(w):
                f"git log --oneline --grep={quote(word)}", f"Search the log for {word}.", lambda x: f"Found {listing(x)}." if x else f"No commit mentions {word}."),
       "byfile": ({"do": ["show the commits that (changed|touched) {f}", "list the commits for {f}", "show the [git] (log|history) of {f}"], "q": ["which commits (changed|touched) {f}", "what commits are there for {f}"], "np": ["the [git] (history|log) of {f}", "the commits that touched {f}"], "iq": ["which commits changed {f}"]},
                  f"git log --format=%s -- {quote(path)}", f"Show the commits of {path}.", lambda x: f"{path} was changed by: " + "; ".join(x) if x else f"No commit changed {path}."),
+      "date": ({"do": ["find out when the {l} commit was made{h}", "show the date of the {l} commit{h}"], "q": ["when was the {l} commit [made]{h}", "what is the date of the {l} commit{h}", "on what day was the {l} commit made{h}", "when did someone last commit{h}"], "np": ["the date of the {l} commit{h}", "the day of the {l} commit{h}"], "iq": ["when the {l} commit was made{h}"]},
+               "git log -1 --format=%as", "Show the date of the last commit.", lambda x: f"The last commit is of {x[0]}."),
       "hash": ({"do": ["show the [short] hash of the {l} commit{h}", "get the [short] (hash|id|sha) of the {l} commit{h}"], "q": ["what is the [short] (hash|id|sha) of the {l} commit{h}", "what is the (hash|commit id) of HEAD"], "np": ["the [short] (hash|id|sha) of the {l} commit{h}", "the hash of HEAD"], "iq": ["what the hash of the {l} commit is"]},
                "git log -1 --format=%h", "Show the hash of the last commit.", lambda x: f"The last commit is {x[0]}."),
   }
-  moods, command, thought, answer = table[kind]
-  facts = dict(kind=kind, gives={"last": "message", "author": "name", "count": "number", "first": "message", "hash": "hash"}.get(kind, ""))
-
-  def play():
-    rows = [x for x in body((yield thought, shell(command))) if x]
-    if facts["gives"]:
-      facts["value"] = rows[0]
-    return ("Got it." if rows else "There is none."), answer(rows)
-  return Chore("git log", moods, slots, play, "log " + kind, facts)
 
 
 def dirty(w, files):
@@ -206,7 +217,6 @@ def git_diff(w):
   if kind == "file":
     moods = {"do": ["show the [git] diff of {f}", "show what changed in {f}", "check what I changed in {f}", "diff {f} against (the last commit|HEAD)", "show my [uncommitted] changes (to|in) {f}"], "q": ["what changed in {f} [since the last commit]", "what did I change in {f}", "which lines (changed|did I change) in {f}", "what is the [git] diff of {f}", "what is different in {f} (since|from) the last commit", "how does {f} differ from (HEAD|the committed version|the last commit)"],
              "np": ["the [git] diff of {f}", "the uncommitted changes (in|to) {f}", "the change in {f} since the last commit", "the lines that changed in {f}"], "iq": ["what changed in {f} [since the last commit]", "what I changed in {f}"]}
-    from world import quote
     thought, command = f"Show the changes in {f}.", f"git diff -U0 {quote(f)}"
   elif kind == "all":
     moods = {"do": ["show the [git] diff{h}", "show [all] uncommitted changes{h} as a diff", "run git diff", "show which lines changed{h} since the last commit"], "q": ["what does git diff (say|show)", "which lines changed{h} since the last commit", "what lines did I change{h}"], "np": ["the [git] diff{h}", "the output of git diff{h}", "the lines changed{h} since the last commit"], "iq": ["which lines changed{h} since the last commit"]}

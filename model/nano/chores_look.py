@@ -324,8 +324,12 @@ def part_of_file(w):
       return "Got it.", f"{name[0].upper() + name[1:]} of {p} is: {rows[0]}"
     return "Got it.", f"{name[0].upper() + name[1:]} of {p}:\n" + "\n".join(rows)
 
+  def again(p):
+    return (yield from with_file(w, p, f"Show {name} of {p}.", lambda p: command.replace("{}", quote(p)), finish))
+
   def play():
-    return (yield from with_file(w, path, f"Show {name} of {path}.", lambda p: command.replace("{}", quote(p)), finish))
+    return (yield from again(path))
+  facts["again"] = again
   return Chore("part", moods, slots, play, "part " + kind, facts)
 
 
@@ -393,4 +397,4 @@ def compare(w):
     if new:
       said.append(f"only {b} has: " + "; ".join(new))
     return f"They differ, first at line {at}.", f"{p} and {b} differ at line {at}; " + ", and ".join(said)
-  return Chore("compare", moods, slots, play, "compare")
+  return Chore("compare", moods, slots, play, "compare", dict(pair=(a, b)) if w.exists(a) else {})

@@ -21,6 +21,7 @@ from chores import Chore
 from chores_chain import chain
 from chores_change import delete, make_folder, move, rename, replace, tidy
 from chores_count import count_files, count_lines, disk_use, largest, newest, total_lines
+from chores_follow import after
 from chores_git import git_branch, git_commit, git_diff, git_log, git_status
 from chores_look import compare, find_name, list_folder, missing_value, part_of_file, read_value, search
 from chores_talk import refuse, talk
@@ -97,29 +98,35 @@ def joined(w, rng, names):
   return phrases.sentence_case(text, rng), Chore("two chores", {}, {}, both)
 
 
+def opening(w, rng, names, pairs):
+  """A chore and its message, sometimes two chores in one."""
+  name = pick(rng, names)
+  if pairs and name not in ALONE and rng.random() < 0.1:
+    made = joined(w, rng, (name, pick(rng, [n for n in FAMILIES if n not in ALONE])))
+    if made:
+      return made[1], made[0]
+  chore = FAMILIES[name][0](w)
+  return chore, phrases.ask(rng, moods_of(chore), chore.slots, WORDS)
+
+
 def conversation(seed, root, families=None):
   """A list of (user text, steps, family) made in one workspace, or None where the chores did not fit together."""
   rng = random.Random(seed)
   w = World(rng, root)
   try:
-    turns = []
-    k = rng.random()
-    n_turns = 1 if k < 0.72 else 2 if k < 0.93 else 3
-    if families:
-      n_turns = 1
-    for i in range(n_turns):
-      names = families or [n for n in FAMILIES if i == 0 or n not in SLOW or n == "talk"]
-      name = pick(rng, names)
-      if not families and name not in ALONE and rng.random() < 0.13:
-        other = pick(rng, [n for n in FAMILIES if n not in ALONE])
-        made = joined(w, rng, (name, other))
-        if made is None:
-          continue
-        text, chore = made
+    turns, before = [], None
+    more = 0 if families and families != ["follow"] else rng.choices([0, 1, 2], [55, 31, 14])[0]
+    names = [n for n in FAMILIES if n not in ("refuse", "talk")] if families == ["follow"] else families
+    for i in range(1 + more):
+      chore = after(w, before) if before and (families or rng.random() < 0.85) else None
+      if chore is None and i > 0 and families:
+        break
+      if chore is None:
+        chore, text = opening(w, rng, names or [n for n in FAMILIES if i == 0 or n not in SLOW], not families)
       else:
-        chore = FAMILIES[name][0](w)
         text = phrases.ask(rng, moods_of(chore), chore.slots, WORDS)
       turns.append((text, play(w, chore), chore.family))
+      before = chore
     return turns
   finally:
     w.close()
