@@ -203,7 +203,7 @@ def replace(w):
     old, new = f"{key}={old}", f"{key}={new}"
   if old == new or len(old) < 3 or "'" in old + new:
     return replace(w)
-  kind = r.choice(["one", "one", "one", "all", "folder"])
+  kind = r.choice(["one", "one", "one", "one", "all", "folder", "ext"])
   times = r.choice([1, 1, 1, 1, 2, 3]) if kind == "one" else r.randrange(1, 4)
   there = r.random() < 0.94
   def make():
@@ -211,10 +211,11 @@ def replace(w):
     for _ in range(times if there else 0):
       lines.insert(r.randrange(len(lines) + 1), r.choice(["{}", "{} " + w.phrase(1, 3), w.phrase(1, 3) + " {}", w.word() + ": {} " + w.word(), w.word() + " {} " + w.phrase(1, 3), w.word() + " {}", w.word() + "={}"]).replace("{}", old))
     return "\n".join(lines) + "\n"
-  d = w.folder() if kind == "folder" and r.random() < 0.6 else "."
-  if kind == "folder":
+  d = w.folder() if kind in ("folder", "ext") and r.random() < 0.6 else "."
+  ext = w.extension()
+  if kind in ("folder", "ext"):
     for _ in range(r.randrange(1, 4)):
-      w.put(("" if d == "." else d + "/") + w.file_name(), make())
+      w.put(("" if d == "." else d + "/") + w.file_name(ext if kind == "ext" and r.random() < 0.7 else None), make())
     path = ""
   else:
     real = w.put(w.place() + w.file_name(), make())
@@ -223,23 +224,27 @@ def replace(w):
   q = r.choice(["{}", "{}", "'{}'", '"{}"', "`{}`"])
   if " " in old + new and q == "{}":
     q = '"{}"'
-  slots = dict(f=spoken_file(w, path or "x"), i=in_folder(w, d) or "here", d=spoken_folder(w, d), a=q.replace("{}", old), b=q.replace("{}", new))
+  slots = dict(f=spoken_file(w, path or "x"), i=in_folder(w, d) or "here", d=spoken_folder(w, d), a=q.replace("{}", old), b=q.replace("{}", new), E=r.choice([f".{ext}", f".{ext}", f"*.{ext}"]))
   if kind == "one":
     moods = {"do": ["replace {a} (with|by) {b} in {f}", "change {a} to {b} in {f}", "in {f}, (replace|swap) {a} (with|for|by) {b}".replace("(with|for|by)", "with"), "in {f}, change {a} (to|into) {b}", "substitute {b} for {a} in {f}", "swap {a} for {b} in {f}", "edit {f} so that {a} becomes {b}", "edit {f} and change {a} to {b}", "turn {a} into {b} in {f}", "update {f}: {a} should (be|become) {b}", "correct {a} to {b} in {f}", "fix {f}: replace {a} by {b}", "open {f} and replace {a} with {b}"],
              "free": ["{a} in {f} should be {b}", "in {f}, {a} should (be|become|read) {b}", "{f} says {a} but it should say {b}, please fix it", "{f} has {a} where it should have {b}, (change|fix) that", "there's a mistake in {f}: {a} should be {b}, please correct it"]}
   elif kind == "all":
     moods = {"do": ["replace (all|every|each) {a} (with|by) {b} in {f}", "replace all occurrences of {a} (with|by) {b} in {f}", "replace every occurrence of {a} in {f} with {b}", "change every {a} to {b} in {f}", "change all {a} in {f} to {b}", "in {f}, replace {a} with {b} everywhere", "swap every {a} for {b} in {f}", "replace {a} with {b} throughout {f}", "globally replace {a} by {b} in {f}", "substitute {b} for every {a} in {f}"]}
+  elif kind == "ext":
+    moods = {}
   else:
     moods = {"do": ["replace {a} (with|by) {b} in (all|every) files {i}".replace("(all|every) files", "all files"), "replace {a} with {b} in every file {i}", "change {a} to {b} in all files {i}", "replace all occurrences of {a} with {b} {i}", "change every {a} to {b} in the files {i}", "swap {a} for {b} in all the files {i}", "substitute {b} for {a} in every file {i}"]}
   sed = f"'s|{sed_quote(old, True)}|{sed_quote(new, False)}|g'"
 
   def play():
     p = path
-    if kind == "folder":
-      rows = body((yield f"Find the files {where(d)} with {old}.", shell(f"grep -rlF -- {quote(old)} {quote(d)}")))
+    if kind in ("folder", "ext"):
+      which = f"--include='*.{ext}' " if kind == "ext" else ""
+      files = f".{ext} files" if kind == "ext" else "files"
+      rows = [tidy_path(x) for x in body((yield f"Find the {files} {where(d)} with {old}.", shell(f"grep -rlF {which}-- {quote(old)} {quote(d)}")))]
       if not rows:
-        return "Nothing contains it.", f"No file {where(d)} contains {old}, so nothing was changed."
-      yield f"Replace {old} by {new} in {plural(len(rows), 'file')}.", shell(f"grep -rlF -- {quote(old)} {quote(d)} | xargs -d '\\n' sed -i {sed}")
+        return "Nothing contains it.", f"No {files[:-1]} {where(d)} contains {old}, so nothing was changed."
+      yield f"Replace {old} by {new} in {listing(rows)}.", shell(f"sed -i {sed} {' '.join(quote(x) for x in rows)}")
       return "It is done.", f"Replaced {old} by {new} in {listing(rows)}."
     if kind == "all":
       return (yield from changing_all(p))

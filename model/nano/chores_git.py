@@ -168,7 +168,12 @@ def git_status(w):
   r = w.rng
   _, files = repository(w)
   dirty(w, files)
-  kind = r.choice(["status", "status", "untracked", "modified", "clean"])
+  kind = r.choice(["status", "status", "untracked", "modified", "staged", "clean"])
+  if kind == "staged" or r.random() < 0.1:
+    changed = [x[3:] for x in body(w.shell("git status --short")) if x[3:] and " " not in x[3:] and not x.endswith("/")]
+    for x in changed:
+      if r.random() < 0.5:
+        w.shell(f"git add {quote(x)}")
   slots = dict(h=in_repo(w))
   moods = {
       "status": {"do": ["show the git status{h}", "check the git status{h}", "show [all] [the] uncommitted changes{h}", "list the uncommitted changes{h}", "run git status", "check for uncommitted changes{h}", "list the changed files{h} according to git", "show what changed{h} since the last commit"],
@@ -176,6 +181,7 @@ def git_status(w):
                  "np": ["the git status{h}", "the uncommitted changes{h}", "the files with uncommitted changes{h}", "the state of the (repo|repository|working tree)"], "iq": ["what is not committed{h}", "what changed{h} since the last commit", "which files have uncommitted changes{h}"]},
       "untracked": {"do": ["list the untracked files{h}", "show [all] [the] untracked files{h}", "find files{h} that git does not track"], "q": ["which files are untracked{h}", "are there [any] untracked files{h}", "which files does git not track{h}", "which files are not tracked by git", "which files are not under version control yet"], "np": ["the untracked files{h}", "a list of untracked files{h}"], "iq": ["which files are untracked{h}", "if there are untracked files{h}"]},
       "modified": {"do": ["list the modified files{h}", "show which tracked files are modified{h}", "list the tracked files{h} with changes"], "q": ["which files are modified{h}", "which tracked files (have|were) changed{h}".replace("(have|were)", "have"), "which files did I modify{h}", "which files have been modified{h}"], "np": ["the modified files{h}", "the files modified{h} since the last commit"], "iq": ["which files are modified{h}", "which files I modified{h}"]},
+      "staged": {},
       "clean": {"do": ["check (if|whether) the (working tree|repo|repository) is clean", "see if there is anything to commit{h}"], "q": ["is the (working tree|work tree|repo|repository) clean", "is there anything to commit{h}", "are there [any] uncommitted changes{h}", "is everything committed{h}", "do I have uncommitted changes{h}"], "iq": ["(if|whether) the (working tree|repo|repository) is clean", "(if|whether) everything is committed{h}", "if there is anything to commit{h}"]},
   }[kind]
   names = {"M": "modified", "D": "deleted", "A": "added", "?": "untracked"}
@@ -183,6 +189,11 @@ def git_status(w):
   def play():
     rows = body((yield "Show the git status.", shell("git status --short")))
     groups = {}
+    if kind == "staged":
+      found = [x[3:] for x in rows if x[0] not in " ?"]
+      if not found:
+        return "There are none.", "No files are staged."
+      return f"There {'is' if len(found) == 1 else 'are'} {len(found)}.", f"The staged files are {listing(found)}." if len(found) > 1 else f"{found[0]} is staged."
     for x in rows:
       code = (x[:2].strip() or "?")[0]
       groups.setdefault(names.get(code, "changed"), []).append(x[3:])

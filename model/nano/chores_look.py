@@ -294,25 +294,30 @@ def part_of_file(w):
   path = w.put(w.place() + w.file_name(r.choice(["txt", "log", "md", "csv", None])), w.text(r.randrange(3, 14)))
   w.scatter(0, 2)
   path = maybe_missing(w, path)
-  kind = r.choice(["first", "last", "head", "tail", "line", "all"])
+  kind = r.choice(["first", "last", "head", "tail", "line", "line", "range", "all"])
   n = r.randrange(2, 7)
   if kind == "line":
     n = r.randrange(1, 9)
+  m = n + r.randrange(1, 4)
   words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"]
   ordinals = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"]
   th = {1: "1st", 2: "2nd", 3: "3rd"}.get(n, f"{n}th")
   slots = dict(f=spoken_file(w, path), n=r.choice([str(n), str(n), words[n]]), o=r.choice([th, ordinals[n]]))
-  L = {"first": "the (first|opening|very first|top) line", "last": "the (last|final|very last|bottom) line", "head": "the (first|top) {n} lines", "tail": "the (last|final|bottom) {n} lines", "line": "(line {n}|line number {n}|the {o} line|line #{n})", "all": "(the content|the contents|the text|everything in it)"}[kind]
-  if kind == "all":
+  L = {"first": "the (first|opening|very first|top) line", "last": "the (last|final|very last|bottom) line", "head": "the (first|top) {n} lines", "tail": "the (last|final|bottom) {n} lines", "line": "(line {n}|line number {n}|the {o} line|line #{n})", "range": "", "all": "(the content|the contents|the text|everything in it)"}[kind]
+  slots["m"] = str(m)
+  if kind == "range":
+    slots["n"] = str(n)
+    moods = {}
+  elif kind == "all":
     moods = {"do": ["show {f}", "print {f}", "cat {f}", "show the (content|contents) of {f}", "display {f}", "read {f}", "read {f} and tell me what it says", "open {f}", "print the contents of {f}", "dump {f}"],
              "q": ["what is in {f}", "what does {f} (say|contain)", "what's (in|inside) {f}", "what's written in {f}"], "np": ["the (content|contents|text) of {f}"], "iq": ["what is in {f}", "what {f} (says|contains)"]}
   else:
     moods = {"do": [f"show {L} of {{f}}", f"print {L} of {{f}}", f"read {L} of {{f}}", f"get {L} of {{f}}", f"display {L} of {{f}}", f"quote {L} of {{f}}", f"show {L} from {{f}}"],
              "q": [f"what is {L} of {{f}}", f"what does {L} of {{f}} say", f"what is {L} in {{f}}", "how does {f} " + {"first": "(start|begin)", "last": "end"}.get(kind, "(start|begin)") if kind in ("first", "last") else f"what's {L} of {{f}}", f"what stands in {L} of {{f}}"] if kind not in ("head", "tail") else [f"what are {L} of {{f}}", f"what do {L} of {{f}} say"],
              "np": [f"{L} of {{f}}", f"{L} in {{f}}"], "iq": [f"what {L} of {{f}} says" if kind not in ("head", "tail") else f"what {L} of {{f}} say"]}
-  command = {"first": "head -n 1 {}", "last": "tail -n 1 {}", "head": f"head -n {n} {{}}", "tail": f"tail -n {n} {{}}", "line": f"sed -n {n}p {{}}", "all": "cat {}"}[kind]
+  command = {"first": "head -n 1 {}", "last": "tail -n 1 {}", "head": f"head -n {n} {{}}", "tail": f"tail -n {n} {{}}", "line": f"sed -n {n}p {{}}", "range": f"sed -n {n},{m}p {{}}", "all": "cat {}"}[kind]
   facts = dict(gives="line" if kind in ("first", "last", "line") else "", kind=kind)
-  name = {"first": "the first line", "last": "the last line", "head": f"the first {n} lines", "tail": f"the last {n} lines", "line": f"line {n}", "all": "the text"}[kind]
+  name = {"first": "the first line", "last": "the last line", "head": f"the first {n} lines", "tail": f"the last {n} lines", "line": f"line {n}", "range": f"lines {n} to {m}", "all": "the text"}[kind]
 
   def finish(result, p):
     rows = body(result)
@@ -349,52 +354,24 @@ def list_folder(w):
   return Chore("list", moods, slots, play, "list", dict(folder=d))
 
 
-def compare(w):
+def cell(w):
+  """A table with a header line: the value of a column for a row."""
   r = w.rng
-  a, b = w.place() + w.file_name(), w.place() + w.file_name()
-  if r.random() < 0.5:
-    b = w.place() + w.file_name(os.path.splitext(a)[1][1:] or None)
-  lines = w.text(r.randrange(1, 9)).splitlines()
-  other = list(lines)
-  if r.random() < 0.62:
-    for _ in range(r.choice([1, 1, 1, 2])):
-      k, kind = r.randrange(len(other)), r.choice(["change", "change", "word", "add", "drop"])
-      if kind == "change":
-        other[k] = w.line()
-      elif kind == "word":
-        other[k] = other[k] + " " + w.word()
-      elif kind == "add":
-        other.insert(k, w.line())
-      elif len(other) > 1:
-        del other[k]
-  w.put(a, "\n".join(lines) + "\n")
-  w.put(b, "\n".join(other) + "\n")
+  columns = list(dict.fromkeys(r.choice(KEYS + ["id", "city", "email", "age", "price", "color", "team", "phone", "status", "date", "amount", "country"]) for _ in range(r.randrange(2, 5))))
+  head = r.choice(["name", "id", "name", "user", "item", "key", "product", "host", w.term()])
+  columns = [head] + [c for c in columns if c != head]
+  if len(columns) < 2:
+    columns.append("total")
+  keys = list(dict.fromkeys(w.term() if r.random() < 0.8 else str(r.randrange(1, 500)) for _ in range(r.randrange(2, 6))))
+  value = lambda: r.choice([w.term(), w.term(), str(r.randrange(1, 1000)), f"{w.term()}@{w.term()}.org", f"{r.randrange(100)}.{r.randrange(10, 99)}"])
+  rows = [[k] + [value() for _ in columns[1:]] for k in keys]
+  sep = r.choice([",", ",", ",", ";", "\t"])
+  path = w.put(w.place() + w.file_name("tsv" if sep == "\t" else "csv"), "".join(sep.join(x) + "\n" for x in [columns] + rows))
   w.scatter(0, 2)
-  a, b = maybe_missing(w, a, 0.03), b
-  slots = dict(a=spoken_file(w, a), b=spoken_file(w, b))
-  moods = {"do": ["compare {a} (and|with|to|against) {b}", "diff {a} (and|against|with) {b}", "compare the two files {a} and {b}", "show the difference(s|) between {a} and {b}".replace("difference(s|)", "(difference|differences)"), "check (if|whether) {a} and {b} are (the same|identical|equal)", "see (if|whether) {a} and {b} differ", "find (out|) what differs between {a} and {b}".replace("(out|)", "out"), "tell me how {a} differs from {b}"],
-           "q": ["are {a} and {b} (the same|identical|equal|alike)", "do {a} and {b} differ", "what is the difference between {a} and {b}", "what differs between {a} and {b}", "is {a} the same as {b}", "is {a} (identical|equal) to {b}", "how does {a} differ from {b}", "how do {a} and {b} differ", "which lines differ between {a} and {b}", "do {a} and {b} have the same content", "where do {a} and {b} differ", "what changed (between|from) {a} (and|to) {b}".replace("(between|from)", "between").replace("(and|to)", "and"), "is there any difference between {a} and {b}"],
-           "np": ["the difference between {a} and {b}", "the differences between {a} and {b}", "the lines that differ between {a} and {b}"],
-           "iq": ["(if|whether) {a} and {b} are (the same|identical)", "(if|whether) {a} and {b} differ", "how {a} and {b} differ", "what differs between {a} and {b}", "whether {a} equals {b}"]}
+  row, k = r.choice(rows), r.randrange(1, len(columns))
+  slots = dict(f=spoken_file(w, path), c=columns[k], k=row[0], h=head)
 
   def play():
-    result = yield f"Compare {a} and {b}.", shell(f"diff {quote(a)} {quote(b)}")
-    p = a
-    if "No such file" in result:
-      found = yield from look_for(w, a)
-      if found is None:
-        return f"{a} is nowhere.", f"There is no {a} here."
-      p = found
-      result = yield f"It is {found}.", shell(f"diff {quote(found)} {quote(b)}")
-    rows = body(result)
-    if not rows:
-      return "There is no difference.", f"{p} and {b} are identical."
-    gone, new = [x[2:] for x in rows if x.startswith("< ")], [x[2:] for x in rows if x.startswith("> ")]
-    at = rows[0].split("c")[0].split("a")[0].split("d")[0]
-    said = []
-    if gone:
-      said.append(f"only {p} has: " + "; ".join(gone))
-    if new:
-      said.append(f"only {b} has: " + "; ".join(new))
-    return f"They differ, first at line {at}.", f"{p} and {b} differ at line {at}; " + ", and ".join(said)
-  return Chore("compare", moods, slots, play, "compare", dict(pair=(a, b)) if w.exists(a) else {})
+    yield f"Read {columns[k]} of {row[0]} from {path}.", shell(f"cat {quote(path)}")
+    return f"It is {row[k]}.", f"{columns[k]} of {row[0]} in {path} is {row[k]}."
+  return Chore("cell", {}, slots, play, "cell", dict(file=path, gives="value", value=row[k]))

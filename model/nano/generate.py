@@ -23,7 +23,9 @@ from chores_change import delete, make_folder, move, rename, replace, tidy
 from chores_count import count_files, count_lines, disk_use, largest, newest, total_lines
 from chores_follow import after
 from chores_git import git_branch, git_commit, git_diff, git_log, git_status
-from chores_look import compare, find_name, list_folder, missing_value, part_of_file, read_value, search
+from chores_compare import compare
+from chores_look import cell, find_name, list_folder, missing_value, part_of_file, read_value, search
+from chores_missing import missing
 from chores_talk import refuse, talk
 from chores_tests import fix_tests, run_tests
 from chores_write import append, create_file, drop_line, set_value
@@ -32,15 +34,15 @@ from world import WORDS, World
 FAMILIES = {  # family: (maker, weight)
     "count": (count_files, 8), "lines": (count_lines, 6), "total": (total_lines, 2), "largest": (largest, 6),
     "newest": (newest, 5), "disk": (disk_use, 6), "find": (find_name, 9), "search": (search, 12), "value": (read_value, 9),
-    "no value": (missing_value, 1), "part": (part_of_file, 7), "list": (list_folder, 3), "compare": (compare, 11),
+    "no value": (missing_value, 1.5), "cell": (cell, 4), "missing": (missing, 6), "part": (part_of_file, 7), "list": (list_folder, 3), "compare": (compare, 11),
     "create": (create_file, 12), "append": (append, 13), "rename": (rename, 7), "move": (move, 9), "delete": (delete, 4),
     "mkdir": (make_folder, 4), "replace": (replace, 13), "set": (set_value, 8), "drop": (drop_line, 4), "tidy": (tidy, 2.5),
     "branch": (git_branch, 5), "log": (git_log, 7), "status": (git_status, 6), "diff": (git_diff, 5), "commit": (git_commit, 2),
     "tests": (run_tests, 9), "fix": (fix_tests, 14), "chain": (chain, 24), "refuse": (refuse, 7), "talk": (talk, 1.5),
 }
 GIT = {"branch", "log", "status", "diff", "commit"}
-ALONE = {"refuse", "talk", "fix", "tests", "chain"} | GIT  # not joined with another chore
-SLOW = GIT | {"tests", "fix", "chain"}
+ALONE = {"refuse", "talk", "fix", "tests", "chain", "missing"} | GIT  # not joined with another chore
+SLOW = GIT | {"tests", "fix", "chain", "missing"}
 MAX_TOKENS = 1000
 
 
