@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets the weights do held-out chores with real tools and says how many they solve, family by family.
 
-  check.py nano.gguf [--chores 200] [--seed 99] [--failures 20] [--own-wording]
+  check.py nano.gguf [--chores 200] [--seed 99] [--failures 20] [--own-wording] [--family NAME]
 
 A chore is solved when the files in the workspace and the answer are those of the generator's own way. Wordings come from
 held_out.py, which training never sees, unless --own-wording asks for the generator's.
@@ -40,11 +40,12 @@ class Player:
     self.model.feed(prefix)
     self.start = self.model.used
 
-  def solve(self, w, text):
-    """(answer, transcript): does the chore in the workspace."""
+  def solve(self, w, text, earlier=()):
+    """(answer, transcript): does the chore in the workspace, after earlier turns."""
     self.model.rewind(self.start)
     eos = self.tok.special(bpe.EOS)
-    pieces, log = [(bpe.USER, True, False), (text, False, False), (bpe.ASSISTANT, True, False), (bpe.THINK, True, False)], ""
+    pieces = [p for told, steps in earlier for p in chat.turn_pieces(told, steps, False)]
+    pieces, log = pieces + [(bpe.USER, True, False), (text, False, False), (bpe.ASSISTANT, True, False), (bpe.THINK, True, False)], ""
     for _ in range(12):
       logits, out = self.model.feed(chat.encode(self.tok, pieces)[0]), []
       while len(out) < 500:
@@ -83,14 +84,29 @@ def fingerprint(w):
   return out, w.shell("git branch 2>/dev/null; git log --format=%s 2>/dev/null")
 
 
-def chore_at(seed, root, own_wording):
+def worded(chore, rng, own_wording):
+  """The chore's message, and whether there is one that training has not seen."""
+  templates = None if own_wording else held_out.TEMPLATES.get(chore.key)
+  if templates:
+    return phrases.ask(rng, {"free": templates}, chore.slots, generate.WORDS, plain=True)
+  return phrases.ask(rng, generate.moods_of(chore), chore.slots, generate.WORDS)
+
+
+def chore_at(seed, root, own_wording, only):
+  """A workspace and the last of its chores: (workspace, family, chore, message, earlier turns)."""
   rng = random.Random(seed)
   w = World(rng, root)
-  name = generate.pick(rng)
+  follow = only == "follow" or not only and rng.random() < 0.15
+  name = only if only and not follow else generate.pick(rng)
   chore = generate.FAMILIES[name][0](w)
-  templates = None if own_wording else held_out.TEMPLATES.get(chore.key)
-  text = phrases.ask(rng, {"free": templates} if templates else generate.moods_of(chore), chore.slots, generate.WORDS, plain=templates is not None)
-  return w, name, chore, text
+  text = worded(chore, rng, own_wording)
+  if not follow:
+    return w, name, chore, text, []
+  earlier = [(text, generate.play(w, chore))]
+  chore = generate.after(w, chore)
+  if chore is None:
+    raise ValueError("nothing follows")
+  return w, "follow", chore, worded(chore, rng, own_wording), earlier
 
 
 def main():
@@ -100,13 +116,14 @@ def main():
   a.add_argument("--seed", type=int, default=99)
   a.add_argument("--failures", type=int, default=20)
   a.add_argument("--own-wording", action="store_true")
+  a.add_argument("--family")
   o = a.parse_args()
   player, root = Player(o.model), generate.scratch()
   solved, total, shown, seed = collections.Counter(), collections.Counter(), 0, o.seed * 10**14
   while sum(total.values()) < o.chores:
     seed += 1
     try:
-      w, name, chore, text = chore_at(seed, root, o.own_wording)
+      w, name, chore, text, _ = chore_at(seed, root, o.own_wording, o.family)
       wanted = generate.play(w, chore)[-1]["content"]
     except (IndexError, ValueError, FileNotFoundError, UnicodeError):
       continue
@@ -114,14 +131,14 @@ def main():
       w.close()
       continue
     after = fingerprint(w)
-    w, name, chore, text = chore_at(seed, root, o.own_wording)  # the same workspace anew
-    answer, log = player.solve(w, text)
+    w, name, chore, text, earlier = chore_at(seed, root, o.own_wording, o.family)  # the same workspace anew
+    answer, log = player.solve(w, text, earlier)
     total[name] += 1
     if answer == wanted and fingerprint(w) == after:
       solved[name] += 1
     elif shown < o.failures:
       shown += 1
-      print(f"--- {name} ({chore.key}): {text}\n{log}\n  wanted: {wanted}" + ("" if fingerprint(w) == after else "  (files differ)"), flush=True)
+      print(f"--- {name} ({chore.key}): {' | '.join([t for t, _ in earlier] + [text])}\n{log}\n  wanted: {wanted}" + ("" if fingerprint(w) == after else "  (files differ)"), flush=True)
     w.close()
   for name in sorted(total):
     print(f"{name:10} {solved[name]:3} of {total[name]:3}")

@@ -1,5 +1,6 @@
 """Run the tests, name what fails, fix a failing function."""
 import os
+import re
 
 from chores import *
 from phrases import expand
@@ -90,7 +91,6 @@ def number_function(r, name, right, wrong, value):
 
 def calculate(e, a, b):
   """The value of a shell expression in a and b."""
-  import re
   if "?" in e:
     condition, x, y = re.match(r"(.*) \? (.*) : (.*)", e).groups()
     return eval(x if eval(condition) else y)
@@ -158,6 +158,7 @@ FORMATS = [
     ("", "{n} should be {e} but is {g}"), ("ok {n}", "not ok {n}"), ("+ {n}", "- {n}: got {g}, want {e}"),
     ("check {n}: ok", "check {n}: FAIL"), ("PASS {n}", "FAIL {n} expected {e} got {g}"), ("", "FAIL {n}"),
 ]
+PLAIN = [x for x in FORMATS if "{g}" not in x[1]] + [("ok {n}", "FAIL {n}: expected {e}"), ("", "FAIL: {n} should be {e}"), ("", "{n}: wrong")]
 SUMMARIES = ["{p} passed, {f} failed", "{f} failed", "{f} of {t} tests failed", "passed: {p}, failed: {f}", "", "", "", "",
              "Results: {p} ok, {f} failed", "{p}/{t} passed", "{t} tests, {f} failures", "{f} failure(s)"]
 SCRIPTS = ("test.sh test.sh run_tests.sh tests.sh tests/run.sh tests/test.sh check.sh tests/run_tests.sh test_all.sh run-tests.sh "
@@ -176,8 +177,8 @@ def test_script(w, checks, lib):
     load.append(r.choice([f". ./{lib}", f". ./{lib}", f"source ./{lib}", f'. "$PWD/{lib}"']))
   esc = lambda s: s.replace('"', '\\"')
   k, stops = r.random(), False
-  plain = lambda s, i, n, e: esc(s.split(":")[0].split(" (")[0].split(",")[0] if "{g}" in s else s).replace("{n}", n).replace("{i}", str(i)).replace("{e}", e)
-  if k < 0.55 or "{g}" in bad and "{n}" in bad.split("{g}")[-1]:
+  plain = lambda s, i, n, e: esc(s).replace("{n}", n).replace("{i}", str(i)).replace("{e}", e)
+  if k < 0.55:
     say = lambda s: f'echo "{esc(s)}"'.replace("{n}", "$1").replace("{i}", "$i").replace("{e}", "$2").replace("{g}", "$3") if s else ":"
     name = r.choice(["check", "check", "expect", "assert_eq", "t"])
     load += ["pass=0; fail=0; i=0", f'{name}() {{ i=$((i+1)); if [ "$2" = "$3" ]; then pass=$((pass+1)); {say(good)}; else fail=$((fail+1)); {say(bad)}; fi; }}']
@@ -187,12 +188,14 @@ def test_script(w, checks, lib):
       load.append('echo "' + summary.replace("{p}", "$pass").replace("{f}", "$fail").replace("{t}", "$i") + '"')
     load.append("[ $fail -eq 0 ]" if r.random() < 0.8 else "exit $fail")
   elif k < 0.8:
+    good, bad = r.choice(PLAIN)
     load.append("status=0")
     for i, (n, c, e) in enumerate(checks, 1):
       shown = plain(good, i, n, e) if good else ""
       load.append(f'if [ "$({c})" = "{e}" ]; then ' + (f'echo "{shown}"' if shown else ":") + f'; else echo "{plain(bad, i, n, e)}"; status=1; fi')
     load.append("exit $status")
   else:
+    good, bad = r.choice(PLAIN)
     stops = True
     for i, (n, c, e) in enumerate(checks, 1):
       if good:
@@ -315,7 +318,7 @@ def repair(w, script, lib, functions, result, again=True):
   """From the first output of the tests to the end."""
   fixed = []
   while True:
-    failing = [f for f in functions if f.broken and f.label in result]
+    failing = [f for f in functions if f.broken and re.search(rf"(?<!\w){re.escape(f.label)}(?!\w)", result)]
     if not failing:
       break
     for f in failing:
