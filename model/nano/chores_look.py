@@ -171,6 +171,11 @@ KEYS = ("port host name user timeout debug level path title version color theme 
         "log_level max_size min_size font bucket queue batch ttl backend endpoint prefix suffix secret channel topic scale offset").split()
 
 
+def deep(r, kind):
+  """Sometimes an outer section."""
+  return r.choice(["app.", "service.", "main.", "site.", "env."]) if kind in ("json", "toml") and r.random() < 0.15 else ""
+
+
 def config_file(w):
   """A JSON, TOML, INI or key=value file. Returns (text, extension, [(section or None, key, value)])."""
   r = w.rng
@@ -182,7 +187,7 @@ def config_file(w):
   top, sections = block(r.randrange(0 if kind != "env" else 2, 5)), {}
   if kind != "env":
     for _ in range(r.randrange(0 if top else 1, 4)):
-      sections[r.choice(["server", "client", "database", "logging", "cache", "paths", "ui", "auth", "build", w.word(), w.word()])] = block(r.randrange(1, 5))
+      sections[deep(r, kind) + r.choice(["server", "client", "database", "logging", "cache", "paths", "ui", "auth", "build", w.word(), w.word()])] = block(r.randrange(1, 5))
     shared = key()
     if len(sections) > 1 and r.random() < 0.6:
       for s in sections.values():
@@ -197,7 +202,13 @@ def config_file(w):
   def bare(v):
     return json.loads(v) if is_number(v) and not (len(v) > 1 and v[0] == "0" and v[1] != ".") else v
   if kind == "json":
-    text = json.dumps({**{k: bare(v) for k, v in top.items()}, **{s: {k: bare(v) for k, v in b.items()} for s, b in sections.items()}}, indent=r.choice([2, 2, 4, 2]) if r.random() < 0.93 else None) + "\n"
+    tree = {k: bare(v) for k, v in top.items()}
+    for s, b in sections.items():
+      at = tree
+      for part in s.split("."):
+        at = at.setdefault(part, {})
+      at.update({k: bare(v) for k, v in b.items()})
+    text = json.dumps(tree, indent=r.choice([2, 2, 4, 2]) if r.random() < 0.93 else None) + "\n"
     items = [(s, k, json.dumps(bare(v)) if not isinstance(bare(v), str) else v) for s, k, v in items]
   elif kind in ("toml", "ini"):
     q = '"{}"' if kind == "toml" else "{}"
@@ -295,12 +306,12 @@ def part_of_file(w):
   w.scatter(0, 2)
   path = maybe_missing(w, path)
   kind = r.choice(["first", "last", "head", "tail", "line", "line", "range", "all"])
-  n = r.randrange(2, 7)
+  n = r.choice([2, 2, 3, 3, 4, 5, 6, 7, 8, 10])
   if kind == "line":
     n = r.randrange(1, 9)
   m = n + r.randrange(1, 4)
-  words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"]
-  ordinals = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"]
+  words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+  ordinals = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
   th = {1: "1st", 2: "2nd", 3: "3rd"}.get(n, f"{n}th")
   slots = dict(f=spoken_file(w, path), n=r.choice([str(n), str(n), words[n]]), o=r.choice([th, ordinals[n]]))
   L = {"first": "the (first|opening|very first|top) line", "last": "the (last|final|very last|bottom) line", "head": "the (first|top) {n} lines", "tail": "the (last|final|bottom) {n} lines", "line": "(line {n}|line number {n}|the {o} line|line #{n})", "range": "", "all": "(the content|the contents|the text|everything in it)"}[kind]

@@ -65,18 +65,22 @@ def new_path(w, ext=None):
   return folder + w.file_name(ext or (r.choice(["txt", "txt", "md", "log", "csv"]) if r.random() < 0.4 else None))
 
 
-COUNT_WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
+COUNT_WORDS = {0: "no", 1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 def create_file(w):
   r = w.rng
-  kind = r.choice(["line", "line", "line", "line", "lines", "lines", "empty", "script"])
+  kind = r.choices(["line", "lines", "empty", "script", "nested", "nested empty"], [10, 4, 2, 1.3, 1.3, 1])[0]
   path = new_path(w, "sh" if kind == "script" else None)
   w.scatter(0, 3)
   slots = dict(p=wrap_name(w, path) if r.random() < 0.8 else spoken_new(w, path), open=())
-  if kind == "empty":
+  if kind.startswith("nested"):
+    folder, name = w.folder(make=False), w.file_name()
+    path = f"{folder}/{name}"
+    slots.update(d=wrap_name(w, folder), n=wrap_name(w, name))
+  if "empty" in kind:
     content = ""
-  elif kind == "line":
+  elif kind in ("line", "nested"):
     text, slots["t"], is_open = said(w)
     slots["open"] = ("t",) if is_open else ()
     content = text + "\n"
@@ -94,7 +98,12 @@ def create_file(w):
     content = "\n".join(rows) + "\n"
     if "\n" in slots["t"]:
       kind = "block"
-  thought = {"empty": f"Create {path}, empty.", "line": f"Create {path} with one line.", "script": f"Create {path}, a script."}.get(kind, f"Create {path} with {content.count(chr(10))} lines.")
+  if kind == "script":
+    thought = f"Create {path}, a script."
+  else:
+    thought = f"Create {path} with {COUNT_WORDS[content.count(chr(10))]} line{'s' * (content.count(chr(10)) != 1)}."
+  if not content:
+    thought = f"Create {path}, empty."
 
   def play():
     yield thought, write(path, content)

@@ -38,7 +38,7 @@ FAMILIES = {  # family: (maker, weight)
     "create": (create_file, 12), "append": (append, 13), "rename": (rename, 7), "move": (move, 9), "delete": (delete, 4),
     "mkdir": (make_folder, 4), "replace": (replace, 13), "set": (set_value, 8), "drop": (drop_line, 4), "tidy": (tidy, 2.5),
     "branch": (git_branch, 5), "log": (git_log, 7), "status": (git_status, 6), "diff": (git_diff, 5), "commit": (git_commit, 2),
-    "tests": (run_tests, 9), "fix": (fix_tests, 14), "chain": (chain, 24), "refuse": (refuse, 7), "talk": (talk, 1.5),
+    "tests": (run_tests, 12), "fix": (fix_tests, 18), "chain": (chain, 34), "refuse": (refuse, 7), "talk": (talk, 1.5),
 }
 GIT = {"branch", "log", "status", "diff", "commit"}
 ALONE = {"refuse", "talk", "fix", "tests", "chain", "missing"} | GIT  # not joined with another chore

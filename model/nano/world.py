@@ -8,7 +8,7 @@ import subprocess
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = open(os.path.join(HERE, "words.txt"), encoding="utf-8").read().split()
 EXTENSIONS = ("txt md log csv json conf ini toml sh py c h cpp js ts html css yml yaml xml dat bak tmp sql rb go rs java out "
-              "cfg lst tsv bin rst tex dump map list data note old").split()
+              "org cfg lst tsv bin rst tex dump map list data note old").split()
 COMMON_FOLDERS = ("src docs data logs build config tests lib assets notes reports backup scripts tmp images archive public drafts "
                   "old inbox app bin include examples tools vendor cache output results input share").split()
 COMMON_FILES = ("readme notes todo report config main index data summary draft list log invoice settings utils server client "
