@@ -84,7 +84,7 @@ def in_folder(w, d):
   if d == ".":
     return r.choice(["here", "in this folder", "in the current folder", "in the current directory", "in this directory", "in the workspace",
                      "in this project", "in the working directory", "", "", "around here", "in this workspace", "in this repo", "in the project",
-                     "under the current directory", "in .", "at the top level", "in the project root", "in the root of the workspace", "anywhere in this workspace", "in this tree", "in my workspace", "in the current working directory", "in this whole folder", "under this folder", "in the whole project", "at this place", "anywhere here"])
+                     "under the current directory", "in .", "anywhere in this workspace", "in this tree", "in my workspace", "in the current working directory", "in this whole folder", "under this folder", "in the whole project", "anywhere here"])
   return r.choice(["in", "in", "in", "in", "inside", "under", "within", "below", "inside of"]) + " " + spoken_folder(w, d)
 
 

@@ -2,6 +2,7 @@
 import os
 
 from chores import *
+from chores_look import SETTINGS
 from world import edit, ok, quote, shell, write
 
 
@@ -220,12 +221,15 @@ def replace(w):
   else:
     real = w.put(w.place() + w.file_name(), make())
     path = maybe_missing(w, real, 0.05) if there else real
+  settings = kind == "one" and os.path.splitext(path)[1][1:] in SETTINGS
   w.scatter(0, 2)
   q = r.choice(["{}", "{}", "'{}'", '"{}"', "`{}`"])
   if " " in old + new and q == "{}":
     q = '"{}"'
   slots = dict(f=spoken_file(w, path or "x"), i=in_folder(w, d) or "here", d=spoken_folder(w, d), a=q.replace("{}", old), b=q.replace("{}", new), E=r.choice([f".{ext}", f".{ext}", f"*.{ext}"]))
-  if kind == "one":
+  if settings:  # where "X should be Y" would ask for a value
+    moods = {}
+  elif kind == "one":
     moods = {"do": ["replace {a} (with|by) {b} in {f}", "change {a} to {b} in {f}", "in {f}, (replace|swap) {a} (with|for|by) {b}".replace("(with|for|by)", "with"), "in {f}, change {a} (to|into) {b}", "substitute {b} for {a} in {f}", "swap {a} for {b} in {f}", "edit {f} so that {a} becomes {b}", "edit {f} and change {a} to {b}", "turn {a} into {b} in {f}", "update {f}: {a} should (be|become) {b}", "correct {a} to {b} in {f}", "fix {f}: replace {a} by {b}", "open {f} and replace {a} with {b}"],
              "free": ["{a} in {f} should be {b}", "in {f}, {a} should (be|become|read) {b}", "{f} says {a} but it should say {b}, please fix it", "{f} has {a} where it should have {b}, (change|fix) that", "there's a mistake in {f}: {a} should be {b}, please correct it"]}
   elif kind == "all":
@@ -276,7 +280,7 @@ def replace(w):
       return "It is not there.", f"{p} does not contain {old}, so nothing was changed."
     yield f"Replace every {old} by {new} in {p}.", shell(f"sed -i {sed} {quote(p)}")
     return "It is done.", f"Replaced every {old} by {new} in {p}."
-  return Chore("replace", moods, slots, play, "replace " + kind, facts)
+  return Chore("replace", moods, slots, play, "replace settings" if settings else "replace " + kind, facts)
 
 
 def tidy(w):

@@ -249,10 +249,10 @@ def disk_use(w):
 
     def finish(result, p):
       facts.update(value=number(result), file=p)
-      return f"It is {number(result)} bytes.", f"{p} is {plural(number(result), 'byte')}."
+      return f"The count is {number(result)}.", f"{p} has {plural(number(result), 'byte')}."
 
     def again(p):
-      return (yield from with_file(w, p, f"Get the size of {p}.", lambda p: f"stat -c %s {quote(p)}", finish))
+      return (yield from with_file(w, p, f"Count the bytes in {p}.", lambda p: f"wc -c < {quote(p)}", finish))
 
     def play_file():
       return (yield from again(path))

@@ -58,7 +58,7 @@ def find_name(w):
     moods = {"do": ["find [all] files {i} with {n} in (the|their) name", "list [all] files {i} whose name contains {n}", "find files with a name containing {n} {i}", "search for files {i} with {n} in the (name|filename|file name)", "list files with names that include {n} {i}"],
              "q": ["which files {i} have {n} in (the|their) name", "which file names {i} contain {n}", "what files {i} have a name containing {n}", "which files {i} are named something with {n}"],
              "np": ["the files {i} with {n} in (the|their) name", "the files {i} whose name contains {n}"], "iq": ["which files {i} have {n} in the name"]}
-    command, what = f"find {quote(d)} -name '*{part}*'", f"file with {part} in the name"
+    command, what = f"find {quote(d)} -type f -name '*{part}*'", f"file with {part} in the name"
 
   facts = dict(folder_searched=d, kind=kind, ext=ext, gives="path" if kind == "exact" else "")
 
@@ -75,6 +75,17 @@ def find_name(w):
   return Chore("find", moods, slots, play, "find " + kind, facts)
 
 
+def text_name(w, plain=True):
+  """A file name; with plain one that no settings have, for there "find X in it" asks for a value."""
+  while True:
+    name = w.file_name()
+    if not plain or os.path.splitext(name)[1][1:] not in SETTINGS:
+      return name
+
+
+SETTINGS = "json conf ini toml cfg yml yaml env properties".split()
+
+
 def search(w):
   r = w.rng
   text = r.choice([w.code, w.code, lambda: w.phrase(1, 4), lambda: w.word().upper(), lambda: f"{w.word()}={w.value()}", lambda: w.word()])()
@@ -88,11 +99,11 @@ def search(w):
       lines = w.text(r.randrange(1, 7)).splitlines()
       for _ in range(r.choice([1, 1, 1, 2])):
         lines.insert(r.randrange(len(lines) + 1), r.choice(["{}", "{} " + w.phrase(1, 3), w.phrase(1, 3) + " {}", w.word() + ": {} " + w.word(), w.word() + " {} " + w.phrase(1, 3), w.word() + " {}"]).replace("{}", text))
-      paths.append(w.put(base + r.choice(["", w.folder_name() + "/"]) + w.file_name(), "\n".join(lines) + "\n"))
+      paths.append(w.put(base + r.choice(["", w.folder_name() + "/"]) + text_name(w, kind in ("one", "onecount")), "\n".join(lines) + "\n"))
   t = wrap_name(w, text) if " " not in text else r.choice(["'{}'", '"{}"', "`{}`", "{}"]).replace("{}", text)
   slots = dict(t=t, i=in_folder(w, d), d=spoken_folder(w, d))
   if kind in ("one", "onecount"):
-    f = paths[0] if paths else w.put(base + w.file_name())
+    f = paths[0] if paths else w.put(base + text_name(w))
     f = maybe_missing(w, f, 0.05)
     slots["f"] = spoken_file(w, f)
   facts = dict(text=text, kind=kind)
@@ -341,7 +352,7 @@ def part_of_file(w):
     return "Got it.", f"{name[0].upper() + name[1:]} of {p}:\n" + "\n".join(rows)
 
   def again(p):
-    return (yield from with_file(w, p, f"Show {name} of {p}.", lambda p: command.replace("{}", quote(p)), finish))
+    return (yield from with_file(w, p, f"Show {p}." if kind == "all" else f"Show {name} of {p}.", lambda p: command.replace("{}", quote(p)), finish))
 
   def play():
     return (yield from again(path))

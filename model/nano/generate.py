@@ -96,7 +96,7 @@ def joined(w, rng, names):
         next_thought, call = game.send(result)
     except StopIteration as end:
       thought2, answer2 = end.value
-    return thought2, f"{answer} {answer2}"
+    return thought2, answer + ("\n" if "\n" in answer else " ") + answer2
   return phrases.sentence_case(text, rng), Chore("two chores", {}, {}, both)
 
 

@@ -21,7 +21,7 @@ SYNONYMS = [
     (r"\bshow\b", ["show", "show me", "print", "display", "give me", "list"]),
     (r"\bcreate\b", ["create", "make", "create", "add", "set up"]),
     (r"\bdelete\b", ["delete", "remove", "erase", "get rid of", "rm"]),
-    (r"\bchange\b", ["change", "modify", "switch", "turn"]),
+    (r"\bchange\b(?= (?:\{|the|all|every))", ["change", "change", "switch", "turn"]),
     (r"\bcheck\b", ["check", "look up", "see", "verify", "determine"]),
     (r"\bfind\b", ["find", "find", "locate", "look for", "search for"]),
 ]
