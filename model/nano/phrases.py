@@ -111,7 +111,7 @@ def noise(template, rng, words):
   roll = rng.random()
   if roll < 0.72:
     return template
-  parts = re.split(r"(\{\w+\}|\s+)", template)
+  parts = [p for p in re.split(r"(\{\w+\}|\s+)", template) if p]
   out = []
   rate = rng.choice([0.04, 0.08, 0.12])
   near = lambda i: any(0 <= k < len(parts) and parts[k].startswith("{") for k in (i - 1, i - 2, i + 1, i + 2))
@@ -119,7 +119,7 @@ def noise(template, rng, words):
     if p and not p.startswith("{") and not p.isspace() and rng.random() < rate:
       if roll < 0.84:
         p = typo(p, rng)
-      elif roll < 0.93:
+      elif roll < 0.96:
         p = "" if p in ("the", "a", "of", "me", "is", "are", "there", "to", "you", "please", "all", "that") and not near(i) else p
       elif not near(i):
         p = p + " " + rng.choice(FILLERS)
