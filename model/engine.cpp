@@ -53,7 +53,7 @@ std::shared_ptr<Engine> Engine::load(std::shared_ptr<const GgufFile> file, Engin
   parts->backend = std::make_unique<CpuBackend>(CpuOptions{
       .threads = options.threads,
       .kernels = options.kernels,
-      .precision = precision_of(*parts->file),
+      .precision = options.exact ? Precision::exact : precision_of(*parts->file),
   });
   parts->weights = load_weights(*parts->file, parts->config, *parts->backend, options.on_progress);
   parts->transformer =

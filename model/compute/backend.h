@@ -21,9 +21,9 @@
 
 namespace corvid::model {
 
-// What the model's file asks for. `exact`: all weights are F32, so everything is computed and
-// cached in f32. `fast`: bf16 latents, int8 index keys after a Hadamard rotation, int8 or bf16
-// activations.
+// What the model's file asks for. `exact`: everything is computed and cached in f32, as it is when
+// all weights are F32; others are converted. `fast`: f16 latents, int8 index keys after a Hadamard
+// rotation, int8 or bf16 activations.
 enum class Precision { exact, fast };
 
 // Weights: `count` matrices (heads, experts) of `rows` x `columns`; y[rows] = W x[columns].

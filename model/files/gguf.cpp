@@ -2,298 +2,114 @@
 
 #include <xxhash.h>
 
-#include <algorithm>
-#include <bit>
 #include <cassert>
-#include <cstring>
-#include <limits>
+#include <cstdio>
 #include <mutex>
-#include <unordered_map>
 
 #include "model/error.h"
-#include "model/files/mapped_file.h"
+#include "model/files/gguf_part.h"
 
 namespace corvid::model {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "GGUF is read in place");
+constexpr std::int64_t kMaxParts = 9999;
 
-// Limits on what a sane file holds; the counts are also held against the bytes that are left.
-constexpr std::uint64_t kMaxKeys = 1 << 16;
-constexpr std::uint64_t kMaxTensors = 1 << 18;
-constexpr std::uint64_t kMaxKeyBytes = 256;
-constexpr std::uint64_t kMaxTensorNameBytes = 64;
-constexpr std::uint64_t kMaxArrayElements = 1 << 24;
-constexpr std::uint32_t kMaxDimensions = 4;
-constexpr std::uint64_t kDefaultAlignment = 32;
-constexpr std::uint64_t kMaxAlignment = 1 << 20;
+// The place of a part in a set of files "NAME-00001-of-00003.gguf", counted from 0.
+struct PartName {
+  std::filesystem::path folder;
+  std::string stem;
+  std::int64_t index = 0, count = 0;
 
-// Value types of the format, in its order.
-enum Kind : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, text, array, u64, i64, f64 };
-
-constexpr std::size_t kKindBytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};  // at least
-
-// For messages: a name out of the file, harmless on a terminal.
-std::string named(std::string_view name) {
-  std::string out = "'";
-  for (unsigned char c : name.substr(0, 80))
-    out += c < 0x20 || c >= 0x7F ? '?' : static_cast<char>(c);
-  return out + "'";
-}
-
-// Reads the header front to back; every read is checked against the end of the file.
-class Cursor {
- public:
-  Cursor(std::span<const std::byte> bytes, const std::string& file) : bytes_(bytes), file_(file) {}
-
-  template <typename T>
-  T take(std::string_view what) {
-    need(sizeof(T), what);
-    T value;
-    std::memcpy(&value, bytes_.data() + at_, sizeof value);
-    at_ += sizeof value;
-    return value;
-  }
-
-  std::string_view take_text(std::string_view what,
-                             std::uint64_t limit = std::numeric_limits<std::uint32_t>::max()) {
-    const auto size = take<std::uint64_t>(what);
-    if (size > limit) fail(std::string(what) + " is " + std::to_string(size) + " bytes long");
-    need(size, what);
-    const auto* start = reinterpret_cast<const char*>(bytes_.data() + at_);
-    at_ += size;
-    return {start, static_cast<std::size_t>(size)};
-  }
-
-  std::size_t at() const { return at_; }
-  std::size_t left() const { return bytes_.size() - at_; }
-
-  [[noreturn]] void fail(const std::string& problem) const {
-    throw ModelError(file_ + ": not a usable GGUF file: " + problem);
-  }
-
- private:
-  void need(std::uint64_t size, std::string_view what) const {
-    if (size > left()) fail("it ends inside " + std::string(what) + "; is the download complete?");
-  }
-
-  std::span<const std::byte> bytes_;
-  const std::string& file_;
-  std::size_t at_ = 0;
-};
-
-std::int64_t take_integer(Cursor& in, std::uint32_t kind, const std::string& what) {
-  switch (kind) {
-    case u8:
-      return in.take<std::uint8_t>(what);
-    case i8:
-      return in.take<std::int8_t>(what);
-    case u16:
-      return in.take<std::uint16_t>(what);
-    case i16:
-      return in.take<std::int16_t>(what);
-    case u32:
-      return in.take<std::uint32_t>(what);
-    case i32:
-      return in.take<std::int32_t>(what);
-    case i64:
-      return in.take<std::int64_t>(what);
-    case boolean: {
-      const auto value = in.take<std::uint8_t>(what);
-      if (value > 1) in.fail(what + " is a bool of value " + std::to_string(value));
-      return value;
-    }
-    case u64: {
-      const auto value = in.take<std::uint64_t>(what);
-      if (value >> 63) in.fail(what + " is out of range");
-      return static_cast<std::int64_t>(value);
-    }
-  }
-  in.fail(what + " has the unknown value type " + std::to_string(kind));
-}
-
-bool is_float(std::uint32_t kind) {
-  return kind == f32 || kind == f64;
-}
-
-double take_float(Cursor& in, std::uint32_t kind, const std::string& what) {
-  return kind == f32 ? in.take<float>(what) : in.take<double>(what);
-}
-
-GgufFile::Array take_array(Cursor& in, const std::string& what) {
-  const auto kind = in.take<std::uint32_t>(what);
-  const auto count = in.take<std::uint64_t>(what);
-  if (kind == array) in.fail(what + " is an array of arrays");
-  if (kind > f64) in.fail(what + " has the unknown element type " + std::to_string(kind));
-  if (count > kMaxArrayElements || count > in.left() / kKindBytes[kind]) {
-    in.fail(what + " claims " + std::to_string(count) + " elements");
-  }
-  const auto fill = [count](auto values, auto take) {
-    values.reserve(count);
-    for (std::uint64_t i = 0; i < count; ++i) values.push_back(take());
-    return values;
-  };
-  if (kind == text) {
-    return fill(std::vector<std::string_view>(), [&] { return in.take_text(what); });
-  }
-  if (is_float(kind)) {
-    return fill(std::vector<double>(), [&] { return take_float(in, kind, what); });
-  }
-  return fill(std::vector<std::int64_t>(), [&] { return take_integer(in, kind, what); });
-}
-
-GgufFile::Value take_value(Cursor& in, const std::string& what) {
-  const auto kind = in.take<std::uint32_t>(what);
-  if (kind == text) return in.take_text(what);
-  if (kind == array) return take_array(in, what);
-  if (is_float(kind)) return take_float(in, kind, what);
-  return take_integer(in, kind, what);
-}
-
-// A tensor's entry in the directory; where its bytes lie is known only after the last one.
-struct TensorEntry {
-  TensorView view;
-  std::uint64_t offset = 0;
-};
-
-TensorEntry take_tensor(Cursor& in) {
-  TensorEntry entry;
-  TensorView& view = entry.view;
-  view.name = in.take_text("a tensor's name", kMaxTensorNameBytes);
-  const std::string what = "tensor " + named(view.name);
-  const auto n_dims = in.take<std::uint32_t>(what);
-  if (n_dims < 1 || n_dims > kMaxDimensions) {
-    in.fail(what + " has " + std::to_string(n_dims) + " dimensions");
-  }
-  std::int64_t elements = 1;
-  for (std::uint32_t i = 0; i < n_dims; ++i) {
-    const auto n = in.take<std::int64_t>(what);
-    if (n < 1 || __builtin_mul_overflow(elements, n, &elements)) {
-      in.fail(what + " has an impossible shape");
-    }
-    view.ne.push_back(n);
-  }
-  const auto id = in.take<std::uint32_t>(what);
-  entry.offset = in.take<std::uint64_t>(what);
-  const std::optional<Type> type = type_from_ggml(id);
-  if (!type) {
-    in.fail(what + " has type " + std::to_string(id) + " (" + std::string(ggml_type_name(id)) +
-            "), which Corvid does not support; use a file with another quantisation");
-  }
-  view.type = *type;
-  const TypeTraits& t = traits(*type);
-  if (view.ne[0] % t.block_elements != 0) {
-    in.fail(what + ": rows of " + std::to_string(view.ne[0]) + " are not whole blocks of " +
-            std::string(t.name));
-  }
-  std::int64_t bytes = 0;
-  if (__builtin_mul_overflow(elements / t.block_elements, t.block_bytes, &bytes)) {
-    in.fail(what + " has an impossible shape");
-  }
-  view.bytes = static_cast<std::size_t>(bytes);
-  return entry;
-}
-
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const {
-    return std::hash<std::string_view>()(text);
+  std::filesystem::path path(std::int64_t part) const {
+    char suffix[32];
+    std::snprintf(suffix, sizeof suffix, "-%05d-of-%05d.gguf", static_cast<int>(part + 1),
+                  static_cast<int>(count));
+    return folder / (stem + suffix);
   }
 };
 
-template <typename T>
-using NameMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
+std::optional<PartName> part_name(const std::filesystem::path& path) {
+  constexpr std::string_view kPattern = "-00000-of-00000.gguf";
+  const std::string name = path.filename().string();
+  if (name.size() <= kPattern.size()) return std::nullopt;
+  const std::string suffix = name.substr(name.size() - kPattern.size());
+  for (std::size_t i = 0; i < kPattern.size(); ++i) {
+    const bool digit = suffix[i] >= '0' && suffix[i] <= '9';
+    if (kPattern[i] == '0' ? !digit : suffix[i] != kPattern[i]) return std::nullopt;
+  }
+  return PartName{path.parent_path(), name.substr(0, name.size() - kPattern.size()),
+                  std::stoi(suffix.substr(1, 5)) - 1, std::stoi(suffix.substr(10, 5))};
+}
+
+std::string place(std::int64_t index, std::int64_t count) {
+  return "part " + std::to_string(index + 1) + " of " + std::to_string(count);
+}
+
+// What a part says of itself; a file that is whole has a count of 1.
+std::int64_t parts_in_all(const GgufPart& part) {
+  return std::max<std::int64_t>(1, part.count("split.count", kMaxParts).value_or(1));
+}
 
 }  // namespace
 
 struct GgufFile::Parts {
-  std::string name;
-  std::optional<MappedFile> mapping;  // absent for from_memory
-  std::span<const std::byte> bytes;
-  std::size_t header_bytes = 0;
-  NameMap<Value> values;
+  std::vector<std::unique_ptr<GgufPart>> files;  // the first one has the model's keys
   std::vector<TensorView> tensors;
   NameMap<std::size_t> tensor_index;
 
   mutable std::once_flag fingerprint_once;
   mutable std::string fingerprint;
 
-  void parse();
-  std::uint64_t alignment(const Cursor& in) const;
-  void place(std::vector<TensorEntry> entries, const Cursor& in);
-  void check_overlap(const Cursor& in) const;
+  void add(std::unique_ptr<GgufPart> part);
+  void open_others(const std::filesystem::path& path);
 };
 
-void GgufFile::Parts::parse() {
-  Cursor in(bytes, name);
-  if (in.take<std::uint32_t>("the magic number") != 0x46554747)
-    in.fail("it does not begin with GGUF");
-  const auto version = in.take<std::uint32_t>("the version");
-  if (version != 2 && version != 3) {
-    in.fail("version " + std::to_string(version) + "; versions 2 and 3, little-endian, are read");
-  }
-  const auto n_tensors = in.take<std::uint64_t>("the number of tensors");
-  const auto n_keys = in.take<std::uint64_t>("the number of keys");
-  if (n_tensors > kMaxTensors || n_tensors > in.left() / 32) {
-    in.fail("it claims " + std::to_string(n_tensors) + " tensors");
-  }
-  if (n_keys > kMaxKeys || n_keys > in.left() / 13) {
-    in.fail("it claims " + std::to_string(n_keys) + " keys");
-  }
-  for (std::uint64_t i = 0; i < n_keys; ++i) {
-    const std::string key(in.take_text("a key", kMaxKeyBytes));
-    Value value = take_value(in, "key " + named(key));
-    if (!values.emplace(key, std::move(value)).second)
-      in.fail("key " + named(key) + " is there twice");
-  }
-  std::vector<TensorEntry> entries;
-  entries.reserve(n_tensors);
-  for (std::uint64_t i = 0; i < n_tensors; ++i) entries.push_back(take_tensor(in));
-  place(std::move(entries), in);
-}
-
-std::uint64_t GgufFile::Parts::alignment(const Cursor& in) const {
-  const auto found = values.find("general.alignment");
-  if (found == values.end()) return kDefaultAlignment;
-  const auto* value = std::get_if<std::int64_t>(&found->second);
-  if (!value || *value < 8 || *value > static_cast<std::int64_t>(kMaxAlignment) ||
-      !std::has_single_bit(static_cast<std::uint64_t>(*value))) {
-    in.fail("general.alignment is not a power of two from 8 up");
-  }
-  return static_cast<std::uint64_t>(*value);
-}
-
-// Turns offsets into addresses, each checked against the file.
-void GgufFile::Parts::place(std::vector<TensorEntry> entries, const Cursor& in) {
-  const std::uint64_t align = alignment(in);
-  header_bytes = in.at();
-  const std::uint64_t blob = (in.at() + align - 1) / align * align;
-  const std::uint64_t blob_bytes = blob < bytes.size() ? bytes.size() - blob : 0;
-  tensors.reserve(entries.size());
-  for (TensorEntry& entry : entries) {
-    TensorView& view = entry.view;
-    const std::string what = "tensor " + named(view.name);
-    if (entry.offset % align != 0) in.fail(what + " is not aligned");
-    if (entry.offset > blob_bytes || view.bytes > blob_bytes - entry.offset) {
-      in.fail(what + " lies beyond the end of the file; is the download complete?");
+void GgufFile::Parts::add(std::unique_ptr<GgufPart> part) {
+  for (TensorView& view : part->tensors) {
+    if (!tensor_index.emplace(view.name, tensors.size()).second) {
+      throw ModelError(part->name + ": tensor " + quoted_name(view.name) +
+                       " is in an earlier part, too");
     }
-    view.data = bytes.data() + blob + entry.offset;
-    if (!tensor_index.emplace(view.name, tensors.size()).second) in.fail(what + " is there twice");
     tensors.push_back(std::move(view));
   }
-  check_overlap(in);
+  part->tensors.clear();
+  files.push_back(std::move(part));
 }
 
-void GgufFile::Parts::check_overlap(const Cursor& in) const {
-  std::vector<const TensorView*> by_place;
-  for (const TensorView& view : tensors) by_place.push_back(&view);
-  std::sort(by_place.begin(), by_place.end(),
-            [](const TensorView* a, const TensorView* b) { return a->data < b->data; });
-  for (std::size_t i = 1; i < by_place.size(); ++i) {
-    if (by_place[i - 1]->data + by_place[i - 1]->bytes > by_place[i]->data) {
-      in.fail("tensors " + named(by_place[i - 1]->name) + " and " + named(by_place[i]->name) +
-              " overlap");
+// The first part has been read; it says how many there are.
+void GgufFile::Parts::open_others(const std::filesystem::path& path) {
+  const GgufPart& first = *files[0];
+  const std::int64_t count = parts_in_all(first);
+  const auto wrong = [&](const GgufPart& part, const std::string& problem) {
+    throw ModelError(part.name + ": " + problem);
+  };
+  if (count == 1) return;
+  const std::optional<PartName> name = part_name(path);
+  if (!name || name->count != count) {
+    wrong(first, "it is one of " + std::to_string(count) +
+                     " parts, but its name does not end in the number and the count of a part, as "
+                     "in -00001-of-00003.gguf");
+  }
+  if (name->index > 0) wrong(first, place(0, count) + " is missing: " + name->path(0).string());
+  for (std::int64_t i = 1; i < count; ++i) {
+    const std::filesystem::path other = name->path(i);
+    if (!std::filesystem::exists(other)) {
+      wrong(first, place(i, count) + " is missing: " + other.string());
     }
+    add(std::make_unique<GgufPart>(other));
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    const GgufPart& part = *files[i];
+    const std::int64_t index = part.count("split.no", kMaxParts).value_or(-1);
+    if (index != i || parts_in_all(part) != count) {
+      wrong(part, "it should be " + place(i, count) + ", but says that it is " +
+                      place(index, parts_in_all(part)));
+    }
+  }
+  const auto all = first.count("split.tensors.count", 1 << 20);
+  if (all && *all != static_cast<std::int64_t>(tensors.size())) {
+    wrong(first, "its parts have " + std::to_string(tensors.size()) +
+                     " tensors, but it says that there are " + std::to_string(*all));
   }
 }
 
@@ -308,10 +124,12 @@ GgufFile::~GgufFile() = default;
 
 std::shared_ptr<const GgufFile> GgufFile::open(const std::filesystem::path& path) {
   auto parts = std::make_unique<Parts>();
-  parts->name = path.string();
-  parts->mapping.emplace(path);
-  parts->bytes = parts->mapping->bytes();
-  parts->parse();
+  // Whichever part was named, reading begins at the first.
+  const std::optional<PartName> name = part_name(path);
+  const bool later = name && name->index > 0 && std::filesystem::exists(name->path(0));
+  const std::filesystem::path first = later ? name->path(0) : path;
+  parts->add(std::make_unique<GgufPart>(first));
+  parts->open_others(first);
   return std::shared_ptr<const GgufFile>(new GgufFile(std::move(parts)));
 }
 
@@ -319,29 +137,41 @@ std::shared_ptr<const GgufFile> GgufFile::from_memory(std::span<const std::byte>
                                                       std::string name) {
   assert(reinterpret_cast<std::uintptr_t>(bytes.data()) % 64 == 0);
   auto parts = std::make_unique<Parts>();
-  parts->name = std::move(name);
-  parts->bytes = bytes;
-  parts->parse();
+  parts->add(std::make_unique<GgufPart>(bytes, std::move(name)));
+  if (parts_in_all(*parts->files[0]) > 1) {
+    throw ModelError(parts->files[0]->name + ": it is one of several parts");
+  }
   return std::shared_ptr<const GgufFile>(new GgufFile(std::move(parts)));
 }
 
 const std::string& GgufFile::name() const {
-  return parts_->name;
+  return parts_->files[0]->name;
 }
 
 std::size_t GgufFile::size_bytes() const {
-  return parts_->bytes.size();
+  std::size_t bytes = 0;
+  for (const auto& part : parts_->files) bytes += part->bytes.size();
+  return bytes;
+}
+
+void GgufFile::let_go(const TensorView& tensor) const {
+  for (const auto& part : parts_->files) {
+    const std::byte* const begin = part->bytes.data();
+    if (!part->mapping || tensor.data < begin || tensor.data >= begin + part->bytes.size())
+      continue;
+    part->mapping->let_go({tensor.data, tensor.bytes});
+  }
 }
 
 const GgufFile::Value* GgufFile::find(std::string_view key) const {
-  const auto found = parts_->values.find(key);
-  return found == parts_->values.end() ? nullptr : &found->second;
+  const auto found = parts_->files[0]->values.find(key);
+  return found == parts_->files[0]->values.end() ? nullptr : &found->second;
 }
 
 namespace {
 
 [[noreturn]] void fail_type(const GgufFile& file, std::string_view key, const char* wanted) {
-  throw ModelError(file.name() + ": key " + named(key) + " is not " + wanted);
+  throw ModelError(file.name() + ": key " + quoted_name(key) + " is not " + wanted);
 }
 
 template <typename T>
@@ -402,7 +232,9 @@ const std::string& GgufFile::fingerprint() const {
     constexpr std::size_t kSample = 1 << 12;
     XXH3_state_t* state = XXH3_createState();
     XXH3_128bits_reset(state);
-    XXH3_128bits_update(state, parts_->bytes.data(), parts_->header_bytes);
+    for (const auto& part : parts_->files) {
+      XXH3_128bits_update(state, part->bytes.data(), part->header_bytes);
+    }
     for (const TensorView& view : parts_->tensors) {
       if (view.bytes <= kWhole) {
         XXH3_128bits_update(state, view.data, view.bytes);

@@ -1,6 +1,7 @@
-// A GGUF v3 file: metadata and tensor directory, validated once at open.
+// A GGUF v3 model: metadata and tensor directory of its file or files, validated once at open.
 //
-// The file is memory-mapped read-only (or a span of memory that outlives the object, for the
+// A model may be split into files NAME-00001-of-0000N.gguf, of which the first has the metadata.
+// Files are memory-mapped read-only (or a span of memory that outlives the object, for the
 // built-in model). After open() every count, offset, size and string has been checked against the
 // file, so readers need no further bounds checks. Immutable after construction; any thread may
 // read it. Throws ModelError that names the key or tensor.
@@ -40,13 +41,14 @@ class GgufFile {
       std::variant<std::vector<std::int64_t>, std::vector<double>, std::vector<std::string_view>>;
   using Value = std::variant<std::int64_t, double, std::string_view, Array>;  // u64 must fit in i64
 
+  // Any part of a model that is split; ModelError names a part that is missing.
   static std::shared_ptr<const GgufFile> open(const std::filesystem::path& path);
   // `bytes` must outlive the object and be aligned to 64; `name` is used in messages.
   static std::shared_ptr<const GgufFile> from_memory(std::span<const std::byte> bytes,
                                                      std::string name);
   ~GgufFile();
 
-  const std::string& name() const;  // path, or the name given to from_memory
+  const std::string& name() const;  // path (of the first part), or the name given to from_memory
   std::size_t size_bytes() const;
 
   const Value* find(std::string_view key) const;
@@ -60,6 +62,8 @@ class GgufFile {
 
   std::span<const TensorView> tensors() const;
   const TensorView* tensor(std::string_view name) const;  // nullptr when absent
+  // The tensor will hardly be read again: its memory may go back to the system until it is.
+  void let_go(const TensorView& tensor) const;
 
   // Identity of the weights and metadata: 128-bit hex (XXH3) over the header and samples of every
   // tensor. Equal files have equal fingerprints; used to tie KV snapshots and journals to a model.

@@ -17,6 +17,8 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return bytes_; }
+  // Gives back the memory of these bytes; they are read from the file again when they are needed.
+  void let_go(std::span<const std::byte> part) const;
 
  private:
   std::span<const std::byte> bytes_;

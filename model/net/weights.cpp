@@ -141,7 +141,10 @@ class Loader {
     return *found;
   }
   Matrix matrix(const std::string& name, const std::vector<std::int64_t>& ne) {
-    return backend_.add_matrix(tensor(name, ne));
+    const TensorView& view = tensor(name, ne);
+    const Matrix made = backend_.add_matrix(view);
+    file_.let_go(view);  // the back end has its own copy
+    return made;
   }
   Vector vector(const std::string& name, int n) { return backend_.add_vector(tensor(name, {n})); }
   Norm norm(const std::string& name, int n) { return {.weight = vector(name, n), .eps = c_.eps}; }

@@ -14,7 +14,18 @@ def text(value):
     return struct.pack("<Q", len(data)) + data
 
 
-def small_gguf():
+# One tensor of each quantised type: ggml id, values and bytes of a block.
+BLOCKS = [(2, 32, 18), (3, 32, 20), (6, 32, 22), (7, 32, 24), (10, 256, 84), (11, 256, 110),
+          (12, 256, 144), (13, 256, 176), (14, 256, 210), (16, 256, 66), (20, 32, 18),
+          (23, 256, 136), (39, 32, 17)]
+
+
+def quantised_gguf(kind, values, size):
+    tensor = text("q.weight") + struct.pack("<I2qIQ", 2, values, 2, kind, 96)
+    return small_gguf([tensor]) + bytes(range(2 * size % 256)) + b"\5" * (2 * size)
+
+
+def small_gguf(more=()):
     keys = [text("general.architecture") + struct.pack("<I", 8) + text("deepseek32"),
             text("n") + struct.pack("<II", 4, 7),
             text("f") + struct.pack("<If", 6, 0.5),
@@ -25,7 +36,7 @@ def small_gguf():
             text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b"),
             text("tokenizer.ggml.merges") + struct.pack("<IIQ", 9, 8, 1) + text("a b")]
     tensors = [text("a.weight") + struct.pack("<I2qIQ", 2, 4, 2, 0, 0),
-               text("b.weight") + struct.pack("<IqIQ", 1, 32, 8, 32)]
+               text("b.weight") + struct.pack("<IqIQ", 1, 32, 8, 32), *more]
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys + tensors)
     return head + b"\0" * (-len(head) % 32) + b"\1" * 96
 
@@ -37,7 +48,7 @@ def replies():
 
 seeds = []
 if target == "gguf":
-    seeds = [small_gguf()]
+    seeds = [small_gguf(), *(quantised_gguf(*block) for block in BLOCKS)]
 elif target == "tokenizer":
     golden = json.load(open(os.path.join(vectors, "deepseek-v3.2-golden.json"), encoding="utf-8"))
     seeds = [case["text"].encode() for case in golden]

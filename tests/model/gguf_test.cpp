@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "model/error.h"
+#include "model/files/quant_blocks.h"
 #include "tests/model/gguf_writer.h"
 
 namespace corvid::model {
@@ -74,6 +75,138 @@ TEST(Gguf, OpensAFileFromDiskAsFromMemory) {
   EXPECT_EQ(mapped->size_bytes(), small().bytes().size());
   EXPECT_EQ(mapped->fingerprint(), gguf_from(small().bytes())->fingerprint());
   std::filesystem::remove(path);
+}
+
+// --- Models in several files. ------------------------------------------------------------------
+
+class SplitGguf : public ::testing::Test {
+ protected:
+  SplitGguf() {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~SplitGguf() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path path(int number, int count = 3) const {
+    char name[40];
+    std::snprintf(name, sizeof name, "m-%05d-of-%05d.gguf", number, count);
+    return folder_ / name;
+  }
+  static GgufWriter numbered(GgufWriter writer, int number, int count = 3) {
+    return writer.u32("split.no", number - 1).u32("split.count", count);
+  }
+  static GgufWriter more(const std::string& tensor) {
+    return GgufWriter().tensor(tensor, Type::f32, {16, 4}, kSixty);
+  }
+  static GgufWriter first() {
+    GgufWriter writer = small();
+    writer.u32("split.tensors.count", 4);
+    return writer;
+  }
+  void write(const std::filesystem::path& to, const GgufWriter& writer) const {
+    std::ofstream(to, std::ios::binary) << writer.bytes();
+  }
+  void write_all() const {
+    write(path(1), numbered(first(), 1));
+    write(path(2), numbered(more("blk.0.a"), 2));
+    write(path(3), numbered(more("blk.1.a"), 3));
+  }
+  std::string problem(const std::filesystem::path& file) const {
+    try {
+      GgufFile::open(file);
+    } catch (const ModelError& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("corvid_split_test" + std::to_string(::getpid()));
+};
+
+TEST_F(SplitGguf, PartsAreOneModelWhicheverOfThemIsNamed) {
+  write_all();
+  for (int number : {1, 2, 3}) {
+    const auto file = GgufFile::open(path(number));
+    EXPECT_EQ(file->name(), path(1).string());
+    EXPECT_EQ(file->integer("deepseek32.block_count"), 4);
+    EXPECT_EQ(file->tensors().size(), 4u);
+    const TensorView* last = file->tensor("blk.1.a");
+    ASSERT_NE(last, nullptr);
+    EXPECT_EQ(std::memcmp(last->data, kSixty.data(), 256), 0);
+    EXPECT_EQ(file->size_bytes(), std::filesystem::file_size(path(1)) +
+                                      std::filesystem::file_size(path(2)) +
+                                      std::filesystem::file_size(path(3)));
+  }
+}
+
+TEST_F(SplitGguf, TheFingerprintCoversEveryPart) {
+  write_all();
+  const std::string before = GgufFile::open(path(1))->fingerprint();
+  write(path(3), numbered(more("blk.2.a"), 3));
+  EXPECT_NE(GgufFile::open(path(1))->fingerprint(), before);
+}
+
+TEST_F(SplitGguf, AMissingPartIsNamed) {
+  for (int number : {1, 2, 3}) {
+    write_all();
+    std::filesystem::remove(path(number));
+    EXPECT_THAT(problem(path(number == 3 ? 1 : 3)),
+                ::testing::AllOf(HasSubstr("part " + std::to_string(number) + " of 3 is missing"),
+                                 HasSubstr(path(number).string())));
+  }
+}
+
+TEST_F(SplitGguf, PartsThatDoNotBelongTogetherAreRefused) {
+  write_all();
+  write(path(2), numbered(more("blk.0.a"), 3));
+  EXPECT_THAT(problem(path(1)), HasSubstr("should be part 2 of 3, but says that it is part 3 of"));
+  write(path(2), numbered(more("blk.0.a"), 2, 4));
+  EXPECT_THAT(problem(path(1)), HasSubstr("but says that it is part 2 of 4"));
+  write(path(2), more("blk.0.a"));
+  EXPECT_THAT(problem(path(1)), HasSubstr("should be part 2 of 3"));
+  write(path(2), numbered(more("token_embd.weight"), 2));
+  EXPECT_THAT(problem(path(1)), HasSubstr("'token_embd.weight' is in an earlier part"));
+  write(path(2), numbered(GgufWriter(), 2));
+  EXPECT_THAT(problem(path(1)), HasSubstr("3 tensors, but it says that there are 4"));
+  std::ofstream(path(2)) << "not a model";
+  EXPECT_THAT(problem(path(1)), HasSubstr(path(2).string()));
+}
+
+TEST_F(SplitGguf, APartWithAnotherNameIsRefused) {
+  for (const char* name : {"m.gguf", "m-00001-of-00002.gguf", "m-00001-of-0000x.gguf"}) {
+    write(folder_ / name, numbered(first(), 1));
+    EXPECT_THAT(problem(folder_ / name), HasSubstr("one of 3 parts, but its name"));
+  }
+  EXPECT_THAT(problem_of(numbered(first(), 1)), HasSubstr("one of several parts"));
+  EXPECT_THAT(problem_of(small().u32("split.count", 1 << 20)), HasSubstr("split.count"));
+  EXPECT_THAT(problem_of(small().text("split.count", "3")), HasSubstr("split.count"));
+}
+
+// How much of a file's mapping is in this process's memory, in KiB.
+long resident_kib(const std::string& path) {
+  std::ifstream maps("/proc/self/smaps");
+  std::string line;
+  bool inside = false;
+  long kib = 0;
+  while (std::getline(maps, line)) {
+    if (line.find('-') < line.find(' ')) inside = line.find(path) != std::string::npos;
+    if (inside && line.rfind("Rss:", 0) == 0) kib += std::stol(line.substr(4));
+  }
+  return kib;
+}
+
+TEST_F(SplitGguf, MemoryOfATensorThatWasReadIsGivenBack) {
+  const std::vector<float> large(1 << 18, 0.5f);
+  const auto to = folder_ / "large.gguf";
+  write(to, GgufWriter().tensor("w", Type::f32, {1 << 18}, large));
+  const auto file = GgufFile::open(to);
+  const TensorView& w = *file->tensor("w");
+  EXPECT_EQ(std::memcmp(w.data, large.data(), w.bytes), 0);
+  EXPECT_GE(resident_kib(to.string()), 1024);
+  file->let_go(w);
+  EXPECT_LT(resident_kib(to.string()), 256);
+  EXPECT_EQ(std::memcmp(w.data, large.data(), w.bytes), 0);  // and is read again when needed
 }
 
 TEST(Gguf, WhatIsNotARegularFileIsRefusedWithItsPath) {
@@ -142,6 +275,33 @@ TEST(Gguf, ImpossibleShapesAreRefused) {
   EXPECT_THAT(problem_of(small().raw_entry("t", 0, {kHuge, 2}, 0)), HasSubstr("impossible shape"));
   EXPECT_THAT(problem_of(small().raw_entry("t", 0, {kHuge / 2}, 0)), HasSubstr("impossible"));
   EXPECT_THAT(problem_of(small().raw_entry("t", 8, {33}, 0)), HasSubstr("whole blocks of Q8_0"));
+}
+
+TEST(Gguf, RowsOfQuantisedTypesAreWholeBlocksOrAreRefusedWithTheTensorsName) {
+  int types = 0;
+  for (std::uint32_t id = 0; id < kTypeIds; ++id) {
+    const auto type = type_from_ggml(id);
+    if (!type || !is_quantized(*type)) continue;
+    ++types;
+    const TypeTraits& t = traits(*type);
+    const std::string name = "blk.1.ffn_down_exps.weight";
+    const std::int64_t n = t.block_elements;
+    const std::string block(t.block_bytes, 'x');
+    EXPECT_EQ(problem_of(small().raw_tensor(name, id, {n, 2}, block + block)), "no error");
+    for (std::int64_t columns : {n - 1, n / 2, n + 32 * (n > 32) + (n == 32), 3 * n / 2}) {
+      const std::string problem =
+          problem_of(small().raw_tensor(name, id, {columns, 2}, block + block + block));
+      EXPECT_THAT(problem, HasSubstr("'" + name + "': rows of " + std::to_string(columns)));
+      EXPECT_THAT(problem, HasSubstr("whole blocks of " + std::string(t.name)));
+    }
+    // More bytes than there are, and more than there can be.
+    EXPECT_THAT(problem_of(small().raw_entry(name, id, {n, 1 << 20}, 0)), HasSubstr("beyond"));
+    const std::int64_t most = std::numeric_limits<std::int64_t>::max() / n * n;
+    EXPECT_THAT(problem_of(small().raw_entry(name, id, {most}, 0)), HasSubstr("'" + name + "'"));
+    EXPECT_THAT(problem_of(small().raw_entry(name, id, {n, most / n, 8}, 0)),
+                HasSubstr("impossible shape"));
+  }
+  EXPECT_EQ(types, 14);
 }
 
 TEST(Gguf, OffsetsOutsideTheFileOrUnalignedOrOverlappingAreRefused) {

@@ -113,7 +113,7 @@ TEST(Kernels, ScalarProductsAreThoseOfTheConvertedRows) {
       const std::vector<std::byte> data =
           is_quantized(type) ? random_blocks(type, w.size(), random) : encode(type, w);
       dequantize_row(type, data.data(), w);
-      const PackedMatrix m({"m", type, {k, kRows}, data.data(), data.size()}, team);
+      const PackedMatrix m({"m", type, {k, kRows}, data.data(), data.size()}, type, team);
       const Prepared in(x, k, scalar_kernels());
       const std::byte* const panels[3] = {m.panel(0, 0), m.panel(0, 1), m.panel(0, 2)};
       std::vector<float> out(kInputs * 48);
@@ -145,7 +145,7 @@ TEST_P(Kernel, MultipliesPanelsOfEveryTypeWithAnyNumberOfRows) {
       const std::size_t size = std::size_t(k) * 56;
       const std::vector<std::byte> data = is_quantized(type) ? random_blocks(type, size, random_)
                                                              : encode(type, normal(size, 0.1f));
-      const PackedMatrix m({"m", type, {k, 56}, data.data(), data.size()}, team);
+      const PackedMatrix m({"m", type, {k, 56}, data.data(), data.size()}, type, team);
       for (int n : {1, 2, 3, 5, 6, 11, 12, 13, 29}) {
         const Prepared in(normal(std::size_t(n) * k), k, scalar_);
         std::vector<int> rows(n);
@@ -219,7 +219,7 @@ TEST_P(Kernel, AttendsOverTilesOfAnySize) {
       }
       for (int n : {1, 3, 4, 16, 31, 128}) {
         const std::vector<float> cache = normal(n * width);
-        const std::vector<std::byte> halves = encode(Type::bf16, cache);
+        const std::vector<std::byte> halves = encode(Type::f16, cache);
         std::vector<const void*> rows(n);
         for (int t = 0; t < n; ++t) {
           rows[t] = exact ? static_cast<const void*>(cache.data() + t * width)
@@ -231,7 +231,7 @@ TEST_P(Kernel, AttendsOverTilesOfAnySize) {
           const AttentionTile tile{query.data(), heads, width,         latent,
                                    rows.data(),  n,     scratch.data()};
           const SoftmaxState state{largest[set].data(), sum[set].data(), weighted[set].data()};
-          (exact ? kernels.attend_f32 : kernels.attend_bf16)(tile, state);
+          (exact ? kernels.attend_f32 : kernels.attend_f16)(tile, state);
         }
       }
       const float bound = exact ? 1e-4f : 1e-2f;

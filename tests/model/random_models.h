@@ -20,8 +20,9 @@ inline std::shared_ptr<const GgufFile> open_model(const std::string& name) {
 }
 
 inline std::shared_ptr<Engine> load_model(const std::string& name,
-                                          const std::string& kernels = "auto", int threads = 2) {
-  return Engine::load(open_model(name), {.threads = threads, .kernels = kernels});
+                                          const std::string& kernels = "auto", int threads = 2,
+                                          bool exact = false) {
+  return Engine::load(open_model(name), {.threads = threads, .kernels = kernels, .exact = exact});
 }
 
 inline nlohmann::json load_vector(const std::string& name) {
@@ -53,6 +54,24 @@ inline double largest_difference(std::span<const float> a, std::span<const float
     if (!(difference <= largest)) largest = difference;  // NaN counts
   }
   return largest;
+}
+
+// Mean Kullback-Leibler divergence of the distributions that rows of logits give, from `wanted`.
+inline double mean_divergence(std::span<const float> wanted, std::span<const float> got,
+                              std::size_t vocab) {
+  double total = 0;
+  for (std::size_t row = 0; row + vocab <= wanted.size(); row += vocab) {
+    double sums[2] = {};
+    for (std::size_t i = 0; i < vocab; ++i) {
+      sums[0] += std::exp(double(wanted[row + i]));
+      sums[1] += std::exp(double(got[row + i]));
+    }
+    for (std::size_t i = 0; i < vocab; ++i) {
+      const double log_p = wanted[row + i] - std::log(sums[0]);
+      total += std::exp(log_p) * (log_p - (got[row + i] - std::log(sums[1])));
+    }
+  }
+  return total / (static_cast<double>(wanted.size()) / static_cast<double>(vocab));
 }
 
 // A fixed list of tokens below `vocab`.

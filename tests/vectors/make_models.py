@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import encode_blocks
+
 here = os.path.dirname(os.path.abspath(__file__))
 os.makedirs(sys.argv[1], exist_ok=True)
 for path in sorted(glob.glob(os.path.join(here, "logits-*.json"))):
@@ -18,9 +20,9 @@ for path in sorted(glob.glob(os.path.join(here, "logits-*.json"))):
     if wanted and hashlib.sha256(open(out, "rb").read()).hexdigest() != wanted:
         sys.exit(f"{out}: this numpy draws other numbers than the one that made {path}")
 # The types that the fast path computes.
-for kind in ("q8_0", "f16", "bf16"):
+for kind in ("f16", "bf16", *encode_blocks.TYPES):
     out = os.path.join(sys.argv[1], f"tiny-{kind}.gguf")
     # All experts and all tokens are used: a choice that flips would hide what is compared.
     subprocess.run([sys.executable, os.path.join(here, "random_model.py"), out, "--preset", "tiny",
-                    "--type", kind, "--seed", "3", "--set", "used=8", "--set", "topk=4096"],
-                   check=True)
+                    "--type", kind, "--seed", "3", "--set", "used=8", "--set", "topk=4096",
+                    "--set", "q_lora=256", "--set", "layers=3"], check=True)

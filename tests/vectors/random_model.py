@@ -9,6 +9,8 @@ import struct
 
 import numpy as np
 
+import encode_blocks
+
 COMMON = dict(ctx=4096, shared=1, groups=1, gused=1, ih=0, idim=0, topk=0, vocab=512,
               yarn=1, eps=1e-6, kvb=0)
 PRESETS = {
@@ -29,7 +31,7 @@ PRESETS = {
                   v=128, inter=10944, moe_inter=1408, experts=64, used=6, shared=2, ih=16, idim=128,
                   topk=2048, vocab=32768, ctx=163840),
 }
-TYPES = {"f32": (0, 1, 4), "f16": (1, 1, 2), "q8_0": (8, 32, 34), "bf16": (30, 1, 2)}
+TYPES = encode_blocks.TYPES | {"f32": (0, 1, 4), "f16": (1, 1, 2), "bf16": (30, 1, 2)}
 
 
 def text(value):
@@ -152,12 +154,8 @@ def encode(x, kind):
     if kind == "bf16":
         bits = x.view(np.uint32)
         return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16).tobytes()
-    if kind == "q8_0":
-        blocks = x.reshape(-1, 32)
-        scale = np.abs(blocks).max(1, keepdims=True) / 127
-        codes = np.rint(blocks / np.where(scale > 0, scale, 1)).astype(np.int8)
-        return np.concatenate([scale.astype(np.float16).view(np.uint8),
-                               codes.view(np.uint8)], 1).tobytes()
+    if kind in encode_blocks.TYPES:
+        return encode_blocks.encode(x, kind)
     return x.tobytes()
 
 
@@ -177,7 +175,9 @@ def main():
 
     plan, infos, offset = [], b"", 0
     for name, ne, kind in tensors(m, lite):
-        stored = args.type if kind in ("weight", "embedding") and ne[0] % 32 == 0 else "f32"
+        stored = args.type if kind in ("weight", "embedding") else "f32"
+        if ne[0] % TYPES[stored][1] != 0:  # as files of 256-blocks do where rows are shorter
+            stored = "q8_0" if ne[0] % 32 == 0 else "f32"
         number, block, size = TYPES[stored]
         count = int(np.prod(ne))
         infos += text(name) + struct.pack(f"<I{len(ne)}QIQ", len(ne), *ne, number, offset)

@@ -419,7 +419,7 @@ constexpr Kernels kAvx2 = {
     .rms_norm = rms_norm<Avx2>,
     .gate = gate<Avx2>,
     .attend_f32 = attend<Avx2, float>,
-    .attend_bf16 = attend<Avx2, std::uint16_t>,
+    .attend_f16 = attend<Avx2, std::uint16_t>,
     .index_f32 = index_f32<Avx2>,
     .index_q8 = index_q8,
 };

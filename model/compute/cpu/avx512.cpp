@@ -95,12 +95,13 @@ __m512i codebook_codes(const std::byte* block, int four) {
   return _mm512_xor_si512(level, _mm512_set1_epi8(static_cast<char>(0x80)));
 }
 
-// A chunk of a panel as it lies in memory (panels.h).
+// A panel as it lies in memory (panels.h), chunk by chunk.
 template <Type type>
 struct Packed {
   static constexpr PanelFormat f = panel_format(type);
   const std::byte* chunk;
 
+  void next_chunk() { chunk += f.chunk_bytes(); }
   const std::byte* block(int b) const { return chunk + f.head_bytes() + b * f.block_bytes(); }
 
   // Levels of four `four` of block b.
@@ -181,19 +182,12 @@ struct Packed {
   }
 };
 
-// A chunk unpacked: what several rows are multiplied with. `minimums`: see PanelFormat.
+// A chunk unpacked, which several rows are multiplied with. `minimums`: see PanelFormat.
 template <int group, bool minimums>
 struct Unpacked {
   static constexpr PanelFormat f = {{8, minimums ? 0 : 128}, Scales::half, group};
   alignas(64) std::byte planes[kChunkBlocks * 8 * kPlane];
   alignas(64) float scales[2][kChunk / group * kPanelRows];  // and minimums
-
-  template <int four>
-  __m512i codes(int b) const {
-    return load_plane(planes, 8 * b + four);
-  }
-  __m512 scale(int, int g) const { return _mm512_load_ps(scales[0] + g * kPanelRows); }
-  __m512 minimum(int g, __m512) const { return _mm512_load_ps(scales[1] + g * kPanelRows); }
 
   template <Type type>
   void unpack(const Packed<type>& from, int blocks) {
@@ -212,9 +206,24 @@ struct Unpacked {
   }
 };
 
-// T rows by P panels, over one chunk; `first`: nothing has been summed up yet.
+// Reads an unpacked chunk as Packed reads a packed one.
+template <class From>
+struct UnpackedView {
+  static constexpr PanelFormat f = From::f;
+  const From* of;
+
+  void next_chunk() const {}  // it is the only one
+  template <int four>
+  __m512i codes(int b) const {
+    return load_plane(of->planes, 8 * b + four);
+  }
+  __m512 scale(int, int g) const { return _mm512_load_ps(of->scales[0] + g * kPanelRows); }
+  __m512 minimum(int g, __m512) const { return _mm512_load_ps(of->scales[1] + g * kPanelRows); }
+};
+
+// T rows by P panels, of which `chunks` are the first; `first`: nothing has been summed up yet.
 template <int T, int P, class Chunk>
-inline void codes_tile(const Chunk* chunks, int blocks, const std::int8_t* const* codes,
+inline void codes_tile(Chunk* chunks, int blocks, const std::int8_t* const* codes,
                        const InputBlock* const* inputs, bool first, float* out,
                        std::ptrdiff_t stride) {
   constexpr PanelFormat f = Chunk::f;
@@ -227,7 +236,7 @@ inline void codes_tile(const Chunk* chunks, int blocks, const std::int8_t* const
       sums[t][p] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(out + t * stride + p * kPanelRows);
     }
   }
-  for (int b = 0; b < blocks; ++b) {
+  const auto add_block = [&](int n, int b) __attribute__((always_inline)) {  // block b of a chunk
     const auto part = [&]<int i, int... j>(std::integral_constant<int, i>,
                                            std::integer_sequence<int, j...>)
         __attribute__((always_inline)) {
@@ -237,7 +246,7 @@ inline void codes_tile(const Chunk* chunks, int blocks, const std::int8_t* const
 #pragma GCC unroll 64
         for (int p = 0; p < P; ++p) {
           dots[t][p] =
-              f.has_minimums() ? _mm512_setzero_si512() : _mm512_set1_epi32(inputs[t][b].offset);
+              f.has_minimums() ? _mm512_setzero_si512() : _mm512_set1_epi32(inputs[t][n].offset);
         }
       }
       const auto add = [&]<int four>(std::integral_constant<int, four>)
@@ -247,7 +256,7 @@ inline void codes_tile(const Chunk* chunks, int blocks, const std::int8_t* const
         for (int p = 0; p < P; ++p) w[p] = chunks[p].template codes<four>(b);
 #pragma GCC unroll 64
         for (int t = 0; t < T; ++t) {
-          const __m512i c = four_codes(codes[t] + b * kBlock + 4 * four);
+          const __m512i c = four_codes(codes[t] + n * kBlock + 4 * four);
 #pragma GCC unroll 64
           for (int p = 0; p < P; ++p) dots[t][p] = _mm512_dpbusd_epi32(dots[t][p], w[p], c);
         }
@@ -259,14 +268,14 @@ inline void codes_tile(const Chunk* chunks, int blocks, const std::int8_t* const
         const __m512 scale = chunks[p].scale(b, g);
 #pragma GCC unroll 64
         for (int t = 0; t < T; ++t) {
-          const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(inputs[t][b].scale));
+          const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(inputs[t][n].scale));
           sums[t][p] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t][p]), both, sums[t][p]);
         }
         if constexpr (f.has_minimums()) {
           const __m512 minimum = chunks[p].minimum(g, scale);
 #pragma GCC unroll 64
           for (int t = 0; t < T; ++t) {
-            const float sum = kParts == 1 ? inputs[t][b].sum : inputs[t][b].half_sum[i];
+            const float sum = kParts == 1 ? inputs[t][n].sum : inputs[t][n].half_sum[i];
             sums[t][p] = _mm512_fnmadd_ps(minimum, _mm512_set1_ps(sum), sums[t][p]);
           }
         }
@@ -276,6 +285,12 @@ inline void codes_tile(const Chunk* chunks, int blocks, const std::int8_t* const
     if constexpr (kParts == 2) {
       part(std::integral_constant<int, 1>{}, std::make_integer_sequence<int, f.group / 4>());
     }
+  };
+  for (int n = 0; n < blocks; n += kChunkBlocks) {
+    const int rest = blocks - n < kChunkBlocks ? blocks - n : kChunkBlocks;
+    for (int b = 0; b < rest; ++b) add_block(n + b, b);
+#pragma GCC unroll 64
+    for (int p = 0; p < P; ++p) chunks[p].next_chunk();
   }
 #pragma GCC unroll 64
   for (int t = 0; t < T; ++t) {
@@ -293,10 +308,10 @@ struct Rows {
   std::ptrdiff_t stride;
 };
 
-// Rows [i, n_rows) as far as whole tiles go, over the chunk that begins at column k; returns the
-// first row left.
+// Rows [i, n_rows) as far as whole tiles go, over `blocks` from column k on; returns the first row
+// left.
 template <int T, int P, class Chunk>
-inline int codes_tiles(const Chunk* chunks, int k, int blocks, const Rows& all, int i) {
+inline int codes_tiles(const Chunk* from, int k, int blocks, const Rows& all, int i) {
   for (; i + T <= all.n_rows; i += T) {
     const std::int8_t* codes[T];
     const InputBlock* inputs[T];
@@ -305,6 +320,8 @@ inline int codes_tiles(const Chunk* chunks, int k, int blocks, const Rows& all, 
       codes[t] = all.input.codes + row * all.input.codes_stride + k;
       inputs[t] = all.input.blocks + row * all.input.blocks_stride + k / kBlock;
     }
+    Chunk chunks[P];
+    for (int p = 0; p < P; ++p) chunks[p] = from[p];
     codes_tile<T, P>(chunks, blocks, codes, inputs, k == 0, all.out + i * all.stride, all.stride);
   }
   return i;
@@ -322,24 +339,30 @@ inline void all_tiles(const Chunk* chunks, int k, int blocks, const Rows& all) {
   codes_tiles<1, P>(chunks, k, blocks, all, i);
 }
 
-// A single row is multiplied with the packed panels; for several, a chunk is unpacked once.
+// A single row is multiplied with the packed panels; for several, each chunk is unpacked once.
 template <Type type, int P>
 inline void multiply_panels(const std::byte* const* panels, int columns, const Rows& all) {
   constexpr PanelFormat f = panel_format(type);
-  for (int k = 0; k < columns; k += kChunk) {
-    const int blocks = (columns - k < kChunk ? columns - k : kChunk) / kBlock;
-    Packed<type> packed[P];
-    for (int p = 0; p < P; ++p) packed[p].chunk = panels[p] + k / kChunk * f.chunk_bytes();
-    if constexpr (P > 2) {
-      codes_tiles<1, P>(packed, k, blocks, all, 0);
-    } else if constexpr (type == Type::q8_0) {
-      all_tiles<P>(packed, k, blocks, all);
-    } else if (all.n_rows == 1) {
-      codes_tiles<1, P>(packed, k, blocks, all, 0);
-    } else {
-      Unpacked<f.group, f.has_minimums()> unpacked[P];
-      for (int p = 0; p < P; ++p) unpacked[p].unpack(packed[p], blocks);
-      all_tiles<P>(unpacked, k, blocks, all);
+  Packed<type> packed[P];
+  for (int p = 0; p < P; ++p) packed[p].chunk = panels[p];
+  if constexpr (P > 2) {
+    codes_tiles<1, P>(packed, 0, columns / kBlock, all, 0);
+  } else if constexpr (type == Type::q8_0) {
+    all_tiles<P>(packed, 0, columns / kBlock, all);
+  } else if (all.n_rows == 1) {
+    codes_tiles<1, P>(packed, 0, columns / kBlock, all, 0);
+  } else {
+    using Chunk = Unpacked<f.group, f.has_minimums()>;
+    Chunk unpacked[P];
+    UnpackedView<Chunk> views[P];
+    for (int p = 0; p < P; ++p) views[p].of = &unpacked[p];
+    for (int k = 0; k < columns; k += kChunk) {
+      const int blocks = (columns - k < kChunk ? columns - k : kChunk) / kBlock;
+      for (int p = 0; p < P; ++p) {
+        unpacked[p].unpack(packed[p], blocks);
+        packed[p].next_chunk();
+      }
+      all_tiles<P>(views, k, blocks, all);
     }
   }
 }
@@ -443,7 +466,7 @@ constexpr Kernels kAvx512 = {
     .rms_norm = rms_norm<Avx512>,
     .gate = gate<Avx512>,
     .attend_f32 = attend<Avx512, float>,
-    .attend_bf16 = attend<Avx512, std::uint16_t>,
+    .attend_f16 = attend<Avx512, std::uint16_t>,
     .index_f32 = index_f32<Avx512>,
     .index_q8 = index_q8,
 };

@@ -218,7 +218,7 @@ void CpuBackend::attend_segment(const LatentAttention& attention, int i, int seg
       rows[j] = pages_.row(batch_[i].pages[position / kPageTokens], attention.layer,
                            position % kPageTokens);
     }
-    (precision_ == Precision::exact ? kernels_.attend_f32 : kernels_.attend_bf16)(tile, sums);
+    (precision_ == Precision::exact ? kernels_.attend_f32 : kernels_.attend_f16)(tile, sums);
   }
 }
 

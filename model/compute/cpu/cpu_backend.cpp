@@ -73,7 +73,8 @@ std::string CpuBackend::description() const {
 }
 
 Matrix CpuBackend::add_matrix(const TensorView& tensor) {
-  const PackedMatrix& m = matrices_.emplace_back(tensor, team_);
+  const Type type = precision_ == Precision::exact ? Type::f32 : tensor.type;
+  const PackedMatrix& m = matrices_.emplace_back(tensor, type, team_);
   return {static_cast<int>(matrices_.size()) - 1, tensor.type, m.columns(), m.rows(), m.count()};
 }
 
@@ -249,12 +250,8 @@ void CpuBackend::project(const Tensor& x, const Norm* norm, std::span<const Proj
     const int n = packed(out.weight).panels();
     for (int p = 0; p < n; p += grain) pieces.push_back({&out, p, std::min(grain, n - p)});
   }
-  const int blocks = (x.rows + kRowBlock - 1) / kRowBlock;
-  const int n_pieces = static_cast<int>(pieces.size());
-  team_.each(n_pieces * blocks, [&](int i, int) {
-    const Piece& piece = pieces[i % n_pieces];
+  const auto block = [&](const Piece& piece, int first) {
     const Projection& out = *piece.projection;
-    const int first = i / n_pieces * kRowBlock;
     const int n_rows = std::min(kRowBlock, x.rows - first);
     float* to = row(out.out, first) + piece.panel * kPanelRows;
     if (!out.add) {
@@ -269,6 +266,16 @@ void CpuBackend::project(const Tensor& x, const Norm* norm, std::span<const Proj
     for (int r = 0; r < n_rows; ++r) {
       float* sum = to + r * std::ptrdiff_t{stride(out.out)};
       for (int c = 0; c < width; ++c) sum[c] += tile[r * width + c];
+    }
+  };
+  // The panels of a piece stay in the cache while all rows pass by, unless pieces are too few.
+  const int blocks = (x.rows + kRowBlock - 1) / kRowBlock;
+  const int n_pieces = static_cast<int>(pieces.size());
+  const int shares = n_pieces >= 4 * team_.size() ? 1 : blocks;
+  team_.each(n_pieces * shares, [&](int i, int) {
+    const int share = i % shares;
+    for (int b = share * blocks / shares; b < (share + 1) * blocks / shares; ++b) {
+      block(pieces[i / shares], b * kRowBlock);
     }
   });
 }

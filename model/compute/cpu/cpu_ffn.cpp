@@ -119,9 +119,11 @@ void CpuBackend::feed_forward(const Tensor& x, const Norm& norm, const GatedFfn&
 
 void CpuBackend::mix_experts(const Tensor& x, const Norm& norm, const Router& router,
                              const GatedFfn& experts, const GatedFfn& shared) {
-  const bool codes = is_quantized(packed(experts.gate).type()) ||
-                     (shared.gate && is_quantized(packed(shared.gate).type()));
-  prepare(x, &norm, true, codes);  // the router's weights are f32
+  bool codes = false;
+  for (const Matrix& m : {router.gate, experts.gate, experts.up, shared.gate, shared.up}) {
+    codes |= m && is_quantized(packed(m).type());
+  }
+  prepare(x, &norm, true, codes);  // the router's weights are f32 as a rule
   route(x, router);
 
   // Pairs in the order of their experts; a counting sort keeps the rows of an expert ascending.

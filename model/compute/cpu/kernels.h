@@ -69,7 +69,7 @@ struct Kernels {
   // out[i] = factor * silu(gate[i]) * up[i]
   void (*gate)(const float* gate, const float* up, float factor, int n, float* out);
   void (*attend_f32)(const AttentionTile& tile, const SoftmaxState& state);
-  void (*attend_bf16)(const AttentionTile& tile, const SoftmaxState& state);
+  void (*attend_f16)(const AttentionTile& tile, const SoftmaxState& state);
   // scores[t] = sum over heads of weight[h] * relu(query[h] . key[t]) for the 64 keys of a page;
   // keys [width][64] f32.
   void (*index_f32)(const float* query, const float* weights, int heads, int width,

@@ -10,6 +10,8 @@
 namespace corvid::model {
 namespace {
 
+constexpr float kMaxHalf = 65504;
+
 constexpr std::size_t kLine = 64;
 
 std::size_t round_up(std::size_t n, std::size_t to) {
@@ -47,7 +49,7 @@ void KvPages::copy(int from, int to) {
 }
 
 std::string KvPages::format() const {
-  return (exact_ ? "f32 " : "bf16+i8 ") + std::to_string(shape_.layers) + "x(" +
+  return (exact_ ? "f32 " : "f16+i8 ") + std::to_string(shape_.layers) + "x(" +
          std::to_string(shape_.latent) + "+" + std::to_string(shape_.rope) + "+" +
          std::to_string(shape_.index) + ")";
 }
@@ -105,7 +107,7 @@ void KvPages::put_row(int page, int layer, int slot, const float* values) {
     return;
   }
   std::uint16_t* out = reinterpret_cast<std::uint16_t*>(row);
-  for (int i = 0; i < n; ++i) out[i] = f32_to_bf16(values[i]);
+  for (int i = 0; i < n; ++i) out[i] = f32_to_f16(std::clamp(values[i], -kMaxHalf, kMaxHalf));
 }
 
 void KvPages::put_key(int page, int layer, int slot, const float* key) {

@@ -1,6 +1,7 @@
 // The memory of the KV pages: latents token by token, index keys with the tokens side by side.
 //
-// exact: latents and keys f32. fast: latents bf16; keys rotated by a Hadamard matrix (which leaves
+// exact: latents and keys f32. fast: latents f16 (normed, so far from its limits, and 8
+// times as fine as bf16); keys rotated by a Hadamard matrix (which leaves
 // their products with rotated queries unchanged and spreads outliers), then int8 with a scale each.
 // Pages never move. Owned by the CPU back end; different rows may be stored by different threads.
 #pragma once

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "model/compute/cpu/threads.h"
 #include "model/error.h"
@@ -11,10 +12,10 @@
 namespace corvid::model {
 namespace {
 
-std::size_t bytes_of_panel(const TensorView& tensor) {
+std::size_t bytes_of_panel(const TensorView& tensor, Type type) {
   const std::size_t k = tensor.ne[0];
-  if (is_quantized(tensor.type)) return panel_format(tensor.type).panel_bytes(tensor.ne[0]);
-  switch (tensor.type) {
+  if (is_quantized(type)) return panel_format(type).panel_bytes(tensor.ne[0]);
+  switch (type) {
     case Type::f32:
       return k * kPanelRows * 4;
     case Type::f16:
@@ -155,13 +156,13 @@ void interleave_blocks(Type type, const std::byte* row, int columns, int r, std:
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(const TensorView& tensor, Team& team)
-    : type_(tensor.type),
+PackedMatrix::PackedMatrix(const TensorView& tensor, Type type, Team& team)
+    : type_(type),
       columns_(static_cast<int>(tensor.ne[0])),
       rows_(static_cast<int>(tensor.ne[1])),
       count_(tensor.ne.size() > 2 ? static_cast<int>(tensor.ne[2]) : 1),
       panels_((rows_ + kPanelRows - 1) / kPanelRows),
-      panel_bytes_(bytes_of_panel(tensor)),
+      panel_bytes_(bytes_of_panel(tensor, type)),
       data_(panel_bytes_ * panels_ * count_) {
   team.each(panels_ * count_, [&](int i, int) { pack_panel(tensor, i / panels_, i % panels_); });
 }
@@ -171,10 +172,16 @@ void PackedMatrix::pack_panel(const TensorView& tensor, int matrix, int panel) {
       data_.data() + (static_cast<std::size_t>(matrix) * panels_ + panel) * panel_bytes_;
   if ((panel + 1) * kPanelRows > rows_) std::memset(out, 0, panel_bytes_);
   const std::size_t in_bytes = row_bytes(tensor.type, columns_);
+  assert(type_ == tensor.type || type_ == Type::f32);
+  std::vector<float> converted(type_ == tensor.type ? 0 : columns_);
   for (int r = 0; r < kPanelRows && panel * kPanelRows + r < rows_; ++r) {
     const std::byte* row =
         tensor.data +
         (static_cast<std::size_t>(matrix) * rows_ + panel * kPanelRows + r) * in_bytes;
+    if (type_ != tensor.type) {
+      dequantize_row(tensor.type, row, converted);
+      row = reinterpret_cast<const std::byte*>(converted.data());
+    }
     if (type_ == Type::f32) {
       interleave<4>(row, columns_, r, out);
     } else if (type_ == Type::f16 || type_ == Type::bf16) {

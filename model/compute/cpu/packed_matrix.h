@@ -43,8 +43,8 @@ class Aligned {
 
 class PackedMatrix {
  public:
-  // 2-D {columns, rows} or 3-D {columns, rows, count}.
-  PackedMatrix(const TensorView& tensor, Team& team);
+  // 2-D {columns, rows} or 3-D {columns, rows, count}, as it is or, of any type, converted to f32.
+  PackedMatrix(const TensorView& tensor, Type type, Team& team);
 
   Type type() const { return type_; }
   int columns() const { return columns_; }

@@ -194,7 +194,7 @@ float load(const void* row, int i) {
   if constexpr (sizeof(T) == 4) {
     return static_cast<const float*>(row)[i];
   } else {
-    return bf16_to_f32(static_cast<const std::uint16_t*>(row)[i]);
+    return f16_to_f32(static_cast<const std::uint16_t*>(row)[i]);
   }
 }
 
@@ -264,7 +264,7 @@ constexpr Kernels kScalar = {
     .rms_norm = rms_norm,
     .gate = gate,
     .attend_f32 = attend<float>,
-    .attend_bf16 = attend<std::uint16_t>,
+    .attend_f16 = attend<std::uint16_t>,
     .index_f32 = index_f32,
     .index_q8 = index_q8,
 };

@@ -150,7 +150,7 @@ inline typename V::F load_cached(const void* row, int i) {
   if constexpr (sizeof(T) == 4) {
     return V::load(static_cast<const float*>(row) + i);
   } else {
-    return V::load_bf16(static_cast<const std::uint16_t*>(row) + i);
+    return V::load_f16(static_cast<const std::uint16_t*>(row) + i);
   }
 }
 
