@@ -18,8 +18,9 @@ struct Generation::Parts {
   const GenerateOptions options;
   const std::unique_ptr<TurnParser> parser;
   Sampler sampler;
-  const Token end;         // the token that ends a reply
-  TokenMask in_reasoning;  // what may be said where no constraint is active
+  std::vector<Token> ends;    // tokens that end a reply
+  std::optional<Token> said;  // the one of them that is part of the reply
+  TokenMask in_reasoning;     // what may be said where no constraint is active
   TokenMask in_content;
   TokenMask constrained;
 
@@ -46,9 +47,8 @@ Generation::Parts::Parts(Context& context, const ChatFormat& format,
       tokenizer(std::move(tokenizer_)),
       constraint(std::move(constraint)),
       options(std::move(options_)),
-      parser(format.parser(options.thinking)),
+      parser(format.parser(options.thinking, options.tools)),
       sampler(options.sampling),
-      end(*tokenizer->special(format.reply_tokens().front())),
       in_reasoning(tokenizer->vocab_size()),
       in_content(tokenizer->vocab_size()),
       constrained(tokenizer->vocab_size()) {
@@ -56,9 +56,21 @@ Generation::Parts::Parts(Context& context, const ChatFormat& format,
   for (Token token = 0; token < tokenizer->vocab_size(); ++token) {
     if (!tokenizer->is_special(token)) in_content.allow(token);
   }
-  in_content.allow(end);
+  for (std::string_view text : format.syntax().ends()) {
+    if (const auto token = tokenizer->special(text)) ends.push_back(*token);
+  }
+  for (Token end : ends) in_content.allow(end);
+  if (!format.reply_suffix().empty()) said = ends.front();
   in_reasoning = in_content;
-  for (std::string_view text : format.reply_tokens()) in_reasoning.allow(*tokenizer->special(text));
+  if (const auto token = tokenizer->special(format.syntax().reasoning_end())) {
+    in_reasoning.allow(*token);
+  }
+  if (this->constraint) {
+    const CallSyntax& calls = format.syntax().calls();
+    for (const Piece& piece : format.syntax().pieces(calls.commitment)) {
+      if (piece.special) in_content.allow(*tokenizer->special(piece.text));
+    }
+  }
   if (static_cast<int>(options.prompt.size()) > context.room_tokens()) stop = Stop::context_full;
 }
 
@@ -76,20 +88,25 @@ Token Generation::Parts::sample() {
 }
 
 void Generation::Parts::take(Token token, Delta& delta) {
+  if (std::ranges::find(ends, token) != ends.end()) {
+    stop = Stop::end;
+    if (token != said) return;  // the next message begins with it
+    reply.push_back(token);
+    pending.push_back(token);
+    return;
+  }
   reply.push_back(token);
   pending.push_back(token);
   if (constraint) constraint->accept(token);
-  if (token == end) {
-    stop = Stop::end;
-    return;
-  }
-  const Delta added = parser->feed(tokenizer->bytes(token));
+  const std::string_view bytes = tokenizer->bytes(token);
+  const Delta added =
+      tokenizer->is_special(token) ? parser->feed_special(bytes) : parser->feed(bytes);
   delta.reasoning += added.reasoning;
   delta.content += added.content;
   delta.call_text += added.call_text;
   if (parser->where() == TurnParser::Where::closed) {
     ++usage.forced;
-    take(end, delta);  // the only thing that can follow
+    take(ends.front(), delta);  // the only thing that can follow
   } else if (static_cast<int>(reply.size()) == options.max_tokens) {
     stop = Stop::length;
   }

@@ -24,6 +24,7 @@ namespace corvid::model {
 struct GenerateOptions {
   Sampling sampling;
   Thinking thinking = Thinking::on;
+  std::vector<ToolSpec> tools;     // for the parser of replies; the constraint has its own
   int max_tokens = 0;              // 0: the room in the context
   std::vector<Token> prompt;       // appended to the context first, in chunks; not empty
   int prefill_chunk_tokens = 256;  // interrupts are seen between chunks

@@ -66,6 +66,7 @@ struct Agent::Parts {
   void open_model();
   void open_remote();
   void open_local();
+  std::string chat_format() const;
   bool has_profile() const;
   void load_plugins();
   void offer();
@@ -161,6 +162,9 @@ void Agent::Parts::open_model() {
 }
 
 void Agent::Parts::open_remote() {
+  if (!options.chat_format.empty()) {
+    throw RuntimeError("--chat-format is for model files; a server knows its own.", kUsage);
+  }
   header.model_fingerprint.clear();
   header.chat_format = "chat-completions/1";
   RemoteOptions remote = remote_options(options.settings, header.model);
@@ -174,7 +178,7 @@ void Agent::Parts::open_local() {
   header.model_fingerprint = file->fingerprint();
   model::EngineOptions engine_options;
   engine_options.on_progress = options.on_loading;
-  local = load_local_model(std::move(file), std::move(engine_options));
+  local = load_local_model(std::move(file), std::move(engine_options), chat_format());
   header.chat_format =
       std::string(local->format->name()) + "/" + std::to_string(local->format->version());
   engine = std::make_unique<EngineThread>(local->engine);
@@ -185,6 +189,12 @@ void Agent::Parts::open_local() {
   LocalOptions local_options{.thinking = options.settings.thinking,
                              .seed = header.seed + steps.size()};
   dialogue = std::make_unique<LocalDialogue>(*local, *engine, local_options);
+}
+
+// A session goes on in the format that it began with, as long as its model is the same.
+std::string Agent::Parts::chat_format() const {
+  if (!options.chat_format.empty() || !options.model.empty()) return options.chat_format;
+  return header.chat_format.substr(0, header.chat_format.find('/'));
 }
 
 bool Agent::Parts::has_profile() const {

@@ -22,6 +22,7 @@ namespace corvid::runtime {
 struct AgentOptions {
   Settings settings;              // what the command line says is in them
   std::string model;              // file or URL; empty: the session's own, or as the settings say
+  std::string chat_format;        // of a local model; empty: the session's own, or the file's
   std::filesystem::path cwd;      // the workspace; empty: the session's own, or the current folder
   std::optional<std::string> id;  // of a journaled session (a prefix; empty: the last one)
   std::function<void(double fraction)> on_loading;  // while a local model is read

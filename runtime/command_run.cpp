@@ -6,6 +6,7 @@
 #include <iostream>
 #include <iterator>
 
+#include "model/text/chat_format.h"
 #include "runtime/commands.h"
 #include "runtime/common_flags.h"
 #include "runtime/sinks.h"
@@ -45,6 +46,7 @@ std::function<void(double)> loading_line() {
 AgentOptions CommonFlags::agent_options() const {
   AgentOptions options;
   options.model = model;
+  options.chat_format = chat_format;
   options.cwd = cwd;
   options.settings = load_settings(settings_file());
   Settings& settings = options.settings;
@@ -55,11 +57,20 @@ AgentOptions CommonFlags::agent_options() const {
   return options;
 }
 
+std::string chat_format_help() {
+  std::string names;
+  for (std::string_view name : model::ChatFormat::names()) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return "How a model file is spoken to; without it as the file says (" + names + ")";
+}
+
 void add_model_flags(CLI::App& command, CommonFlags& flags) {
   command
       .add_option("--model", flags.model,
                   "A GGUF file or a URL (https://host/v1); without it the built-in model")
       ->type_name("FILE|URL");
+  command.add_option("--chat-format", flags.chat_format, chat_format_help())->type_name("NAME");
   command.add_option("--cwd", flags.cwd, "The workspace; without it the current folder")
       ->type_name("DIR")
       ->check(CLI::ExistingDirectory);

@@ -11,6 +11,7 @@
 #include "model/text/messages.h"
 #include "model/text/tokenizer.h"
 #include "runtime/commands.h"
+#include "runtime/common_flags.h"
 #include "runtime/error.h"
 #include "runtime/local_model.h"
 
@@ -18,7 +19,7 @@ namespace corvid::runtime {
 namespace {
 
 struct TextOptions {
-  std::string model, input = "-", chat_format = "deepseek-v3.2";
+  std::string model, input = "-", chat_format;
   bool ids = false;
   bool special = false;
 };
@@ -31,10 +32,13 @@ std::string read_input(const std::string& path) {
   return text;
 }
 
-std::shared_ptr<const model::Tokenizer> load_tokenizer(const std::string& path) {
-  const auto file = path == kBuiltinModel ? builtin_model_file() : model::GgufFile::open(path);
-  auto tokenizer = model::Tokenizer::load(*file);
-  if (!tokenizer) throw RuntimeError(path + " carries no tokenizer", kModelError);
+std::shared_ptr<const model::GgufFile> open_model(const std::string& path) {
+  return path == kBuiltinModel ? builtin_model_file() : model::GgufFile::open(path);
+}
+
+std::shared_ptr<const model::Tokenizer> load_tokenizer(const model::GgufFile& file) {
+  auto tokenizer = model::Tokenizer::load(file);
+  if (!tokenizer) throw RuntimeError(file.name() + " carries no tokenizer", kModelError);
   return tokenizer;
 }
 
@@ -43,20 +47,30 @@ void print_ids(const std::vector<model::Token>& ids) {
   std::cout << "\n";
 }
 
+// By its name, or as the model file says; V3.2's when there is neither.
+std::shared_ptr<const model::ChatFormat> format_of(const TextOptions& options) {
+  if (options.chat_format.empty() && !options.model.empty()) {
+    const auto file = open_model(options.model);
+    return model::ChatFormat::of_model(*file, *load_tokenizer(*file));
+  }
+  const bool named = !options.chat_format.empty();
+  return model::ChatFormat::named(named ? options.chat_format : "deepseek-v3.2");
+}
+
 void render(const TextOptions& options) {
-  const auto format = model::ChatFormat::named(options.chat_format);
+  const auto format = format_of(options);
   const model::Conversation conversation = model::read_conversation(read_input(options.input));
   const model::Pieces prompt =
       format->render(conversation.messages, conversation.tools, conversation.thinking);
   if (!options.ids) {
     std::cout << model::text_of(prompt);
   } else {
-    print_ids(load_tokenizer(options.model)->encode(prompt));
+    print_ids(load_tokenizer(*open_model(options.model))->encode(prompt));
   }
 }
 
 void tokenize(const TextOptions& options) {
-  const auto tokenizer = load_tokenizer(options.model);
+  const auto tokenizer = load_tokenizer(*open_model(options.model));
   const std::string text = read_input(options.input);
   print_ids(options.special ? tokenizer->encode_special(text) : tokenizer->encode(text));
 }
@@ -71,7 +85,7 @@ void add_render_command(CLI::App& app) {
       ->add_option("messages", options->input,
                    "JSON file in OpenAI's shape {messages, tools, thinking}; - is stdin")
       ->required();
-  command->add_option("--chat-format", options->chat_format, "Chat format")->capture_default_str();
+  command->add_option("--chat-format", options->chat_format, chat_format_help())->type_name("NAME");
   CLI::Option* model = command->add_option("--model", options->model, "GGUF file, or built-in");
   command->add_flag("--ids", options->ids, "Print token ids instead of text")->needs(model);
   command->callback([options] { render(*options); });

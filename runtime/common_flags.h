@@ -12,12 +12,13 @@ class App;
 namespace corvid::runtime {
 
 struct CommonFlags {
-  std::string model, cwd, think;  // empty, 0: as the settings say
+  std::string model, chat_format, cwd, think;  // empty, 0: as the settings say
   int max_steps = 0;
   bool json = false, stats = false;
 
   AgentOptions agent_options() const;  // the user's settings, overridden by these flags
 };
+std::string chat_format_help();
 void add_model_flags(CLI::App& command, CommonFlags& flags);   // --model to --max-steps
 void add_common_flags(CLI::App& command, CommonFlags& flags);  // all of them
 

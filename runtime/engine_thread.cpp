@@ -95,6 +95,7 @@ class EngineThread::ReplyJob : public Job {
     model::GenerateOptions options;
     options.sampling = request_.sampling;
     options.thinking = request_.thinking;
+    options.tools = request_.tools;
     options.max_tokens = request_.max_tokens;
     options.prompt.assign(prompt.begin() + reused_, prompt.end());
     options.prefill_chunk_tokens = std::min(kPrefillChunkTokens, engine.max_batch_tokens());

@@ -33,7 +33,8 @@ struct ReplyRequest {
   std::shared_ptr<const model::Tokenizer> tokenizer;
   model::Sampling sampling;
   model::Thinking thinking = model::Thinking::on;
-  int max_tokens = 0;  // 0: the room in the context
+  std::vector<model::ToolSpec> tools;  // as the constraint has them
+  int max_tokens = 0;                  // 0: the room in the context
   std::function<void(const model::Delta&, double prefill_fraction)> on_progress;
   std::function<void(model::Turn, std::exception_ptr)> on_done;
 };

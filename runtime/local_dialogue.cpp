@@ -127,14 +127,15 @@ asio::awaitable<model::Turn> LocalDialogue::reply(OnDelta on_delta) {
   auto mailbox = std::make_shared<Mailbox<model::Turn>>(io);
   ReplyRequest request;
   request.prompt = transcript_.prompt();
-  request.constraint = [&model = model_, tools = tools_, thinking = options_.thinking] {
+  request.constraint = [&model = model_, tools = tools_, thinking = transcript_.thinking()] {
     return model.constraint(tools, thinking);
   };
   request.format = model_.format;
   request.tokenizer = model_.tokenizer;
   request.sampling = model_.sampling;
   request.sampling.seed = options_.seed + replies_++;
-  request.thinking = options_.thinking;
+  request.thinking = transcript_.thinking();
+  request.tools = tools_;
   request.max_tokens = options_.max_reply_tokens;
   if (request.max_tokens == 0) request.max_tokens = engine_.engine().max_context_tokens() / 2;
   request.on_progress = [mailbox](const model::Delta& delta, double prefill_fraction) {

@@ -30,7 +30,7 @@ std::optional<Profile> profile_of(const model::GgufFile& file) {
 }
 
 LocalModel load_local_model(std::shared_ptr<const model::GgufFile> file,
-                            model::EngineOptions options) {
+                            model::EngineOptions options, const std::string& chat_format) {
   LocalModel local;
   local.name = file->name();
   local.tokenizer = model::Tokenizer::load(*file);
@@ -39,17 +39,16 @@ LocalModel load_local_model(std::shared_ptr<const model::GgufFile> file,
                            "`corvid logits` and `corvid bench`.",
                        kModelError);
   }
-  local.format = model::ChatFormat::for_tokenizer(*local.tokenizer);
+  local.format = model::ChatFormat::of_model(*file, *local.tokenizer, chat_format);
   local.profile = profile_of(*file);
   local.engine = model::Engine::load(std::move(file), std::move(options));
   local.description = local.name + " (" + local.engine->description() + ")";
   // DeepSeek recommends temperature 1, top-p 0.95 for local use (model card of V3.2); a model with
   // a profile has been examined in greedy mode.
   if (!local.profile) local.sampling = {.temperature = 1, .top_p = 0.95};
-  local.constraint = [tokenizer = local.tokenizer](std::span<const model::ToolSpec> tools,
-                                                   model::Thinking thinking) {
-    if (tools.empty()) return std::unique_ptr<model::Constraint>();
-    return model::call_constraint(tokenizer, tools, thinking);
+  local.constraint = [format = local.format, tokenizer = local.tokenizer](
+                         std::span<const model::ToolSpec> tools, model::Thinking thinking) {
+    return model::call_constraint(format, tokenizer, tools, thinking);
   };
   return local;
 }

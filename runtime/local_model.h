@@ -43,8 +43,9 @@ struct LocalModel {
       constraint;
 };
 
+// An empty chat format: the one that the file tells.
 LocalModel load_local_model(std::shared_ptr<const model::GgufFile> file,
-                            model::EngineOptions options);
+                            model::EngineOptions options, const std::string& chat_format = {});
 
 // The model inside this program.
 std::shared_ptr<const model::GgufFile> builtin_model_file();

@@ -24,6 +24,7 @@ Transcript::Transcript(std::shared_ptr<const model::Tokenizer> tokenizer,
 void Transcript::append(const Entry& entry) {
   if (const auto* opening = std::get_if<Opening>(&entry)) {
     append_to(pending_, format_->open(opening->system, opening->tools));
+    with_tools_ = !opening->tools.empty();
   } else if (const auto* user = std::get_if<UserText>(&entry)) {
     close_unanswered();
     append_to(pending_, format_->user(user->text));
@@ -51,11 +52,11 @@ void Transcript::add_reply(const model::Turn& turn) {
     append_to(pending_, format_->history(turn, after_results()));
     step.kept = step.stripped = tokenizer_->encode(pending_);
   } else {
-    step.kept = tokenizer_->encode(pending_with(thinking_));
+    step.kept = tokenizer_->encode(pending_with(reply_prefix()));
     append_to(step.kept, turn.tokens);
     step.stripped = step.kept;
     if (format_->reasoning_rule() != model::ReasoningRule::always) {
-      step.stripped = tokenizer_->encode(pending_with(model::Thinking::off));
+      step.stripped = tokenizer_->encode(pending_with(format_->history_prefix(after_results())));
       append_to(step.stripped, std::span(turn.tokens).subspan(reasoning_length(turn)));
     }
   }
@@ -65,24 +66,37 @@ void Transcript::add_reply(const model::Turn& turn) {
   steps_.push_back(std::move(step));
 }
 
-// A message or results that got no answer (an interrupt, a failure) are followed by an empty one.
+// A message or results that got no answer (an interrupt, a failure).
 void Transcript::close_unanswered() {
   if (awaiting_ == Awaiting::nothing) return;
-  append_to(pending_, format_->reply_prefix(model::Thinking::off, after_results()));
+  append_to(pending_, format_->unanswered(after_results()));
 }
 
-model::Pieces Transcript::pending_with(model::Thinking thinking) const {
+model::Thinking Transcript::thinking() const {
+  return format_->thinking(thinking_, {after_results(), with_tools_});
+}
+
+model::Pieces Transcript::reply_prefix() const {
+  return format_->reply_prefix(thinking(), after_results());
+}
+
+model::Pieces Transcript::pending_with(const model::Pieces& prefix) const {
   model::Pieces pieces = pending_;
-  append_to(pieces, format_->reply_prefix(thinking, after_results()));
+  append_to(pieces, prefix);
   return pieces;
 }
 
 // How many of the reply's tokens are reasoning, with the marker that ends it: the prefix of a reply
-// without thinking stands for that marker.
+// of the past stands for that marker.
 std::size_t Transcript::reasoning_length(const model::Turn& turn) const {
-  const auto parser = format_->parser(model::Thinking::on);
+  const auto parser = format_->parser(model::Thinking::on, {});
   for (std::size_t i = 0; i < turn.tokens.size(); ++i) {
-    parser->feed(tokenizer_->bytes(turn.tokens[i]));
+    const std::string_view bytes = tokenizer_->bytes(turn.tokens[i]);
+    if (tokenizer_->is_special(turn.tokens[i])) {
+      parser->feed_special(bytes);
+    } else {
+      parser->feed(bytes);
+    }
     if (parser->where() != model::TurnParser::Where::reasoning) return i + 1;
   }
   return turn.reasoning.empty() ? 0 : turn.tokens.size();  // no marker: spoken without thinking
@@ -104,7 +118,7 @@ std::vector<model::Token> Transcript::render(std::size_t kept_from) const {
 
 std::vector<model::Token> Transcript::prompt() const {
   std::vector<model::Token> tokens = render(turn_start_);
-  append_to(tokens, tokenizer_->encode(pending_with(thinking_)));
+  append_to(tokens, tokenizer_->encode(pending_with(reply_prefix())));
   return tokens;
 }
 

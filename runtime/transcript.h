@@ -29,6 +29,8 @@ class Transcript {
   std::vector<model::Token> settled() const;
   // Length of prompt().
   int size() const;
+  // What the next reply does: some models think in some places only.
+  model::Thinking thinking() const;
 
  private:
   enum class Awaiting { nothing, answer_to_user, answer_to_results };
@@ -43,7 +45,8 @@ class Transcript {
   std::vector<model::Token> render(std::size_t kept_from) const;
   bool after_results() const { return awaiting_ == Awaiting::answer_to_results; }
   void close_unanswered();
-  model::Pieces pending_with(model::Thinking thinking) const;
+  model::Pieces pending_with(const model::Pieces& prefix) const;
+  model::Pieces reply_prefix() const;
   std::size_t reasoning_length(const model::Turn& turn) const;
   bool ends_itself(const std::vector<model::Token>& reply) const;
 
@@ -52,6 +55,7 @@ class Transcript {
   const model::Thinking thinking_;
 
   std::vector<Step> steps_;
+  bool with_tools_ = false;
   std::size_t turn_start_ = 0;  // first step after the last user message
   model::Pieces pending_;       // after the last reply
   Awaiting awaiting_ = Awaiting::nothing;

@@ -1,25 +1,17 @@
 #include "model/text/call_grammar.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "model/error.h"
-#include "model/text/deepseek_v32.h"
 #include "model/text/json_text.h"
+#include "model/text/tool_schemas.h"
 
 namespace corvid::model {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Texts = std::vector<std::string>;
 using State = CallGrammar::State;
 using Mode = CallGrammar::Mode;
-
-constexpr std::size_t kMaxParameters = 64;
-
-// Text at the start of a line that is never an answer: from here on it is a block of calls.
-constexpr std::string_view kCommitment = "<｜DSML｜";
-static_assert(v32::kOpenCalls.starts_with(kCommitment));
 
 std::string joined(std::initializer_list<std::string_view> parts) {
   std::string text;
@@ -27,39 +19,82 @@ std::string joined(std::initializer_list<std::string_view> parts) {
   return text;
 }
 
-// What a choice leads to.
-enum class Step : std::uint8_t { tool, element, parameter, kind, value_end, after_call };
-
-// The texts to choose from at each step; sorted.
-struct Syntax {
-  const Texts opening = {
-      joined({v32::kOpenCalls.substr(kCommitment.size()), "\n", v32::kOpenInvoke})};
-  // A call without parameters has an empty line.
-  enum { kEndEmpty, kEnd, kParameter };
-  const Texts element = {joined({"\n", v32::kCloseInvoke, "\n"}), joined({v32::kCloseInvoke, "\n"}),
-                         joined({v32::kOpenParameter})};
-  enum { kJson, kText };
-  const Texts kind = {"false\">", "true\">"};
-  const Texts value_end = {joined({v32::kCloseParameter, "\n"})};
-  const Texts payload_end = {"\n"};
-  enum { kEndBlock, kNextCall };
-  const Texts after_call = {joined({v32::kCloseCalls}), joined({v32::kOpenInvoke})};
-};
-
-const Syntax& syntax() {
-  static const Syntax kSyntax;
-  return kSyntax;
+std::size_t common_length(std::string_view a, std::string_view b) {
+  return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
+// Texts to choose from, sorted, each with what it stands for.
+class Options {
+ public:
+  Options(std::initializer_list<std::pair<std::string, int>> options) : options_(options) {
+    std::ranges::sort(options_);
+    for (const auto& [text, meaning] : options_) texts_.push_back(text);
+  }
+  const Texts& texts() const { return texts_; }
+  int meaning(int index) const { return options_[index].second; }
+  // The bits of those that mean this.
+  std::uint64_t bits(int meaning) const {
+    std::uint64_t bits = 0;
+    for (std::size_t i = 0; i < options_.size(); ++i) {
+      if (options_[i].second == meaning) bits |= std::uint64_t{1} << i;
+    }
+    return bits;
+  }
+
+ private:
+  std::vector<std::pair<std::string, int>> options_;
+  Texts texts_;
+};
+
+// What a choice leads to.
+enum class Step : std::uint8_t {
+  opening,    // the first call's tool
+  tool,       // its arguments
+  element,    // a parameter, or the end of the call
+  parameter,  // the kind of its value
+  kind,       // its value
+  value_end,  // another element
+  call_end,   // what may follow a call
+  next,       // the next call's tool, or the end of the block
+};
+
+// The texts to choose from at each step.
+struct Syntax {
+  explicit Syntax(const CallSyntax& s)
+      : opening{joined({s.opening, s.call}).substr(s.commitment.size())},
+        first_element{{std::string(s.parameter), kParameter}, {std::string(s.after_call), kEnd}},
+        element{{joined({s.between_parameters, s.parameter}), kParameter},
+                {std::string(s.after_call), kEnd}},
+        kind_begin(s.as_text.substr(0, common_length(s.as_text, s.as_json))),
+        kind{{std::string(s.as_json.substr(kind_begin.size())), kJson},
+             {std::string(s.as_text.substr(kind_begin.size())), kText}},
+        value_end{std::string(s.after_value)},
+        call_end{std::string(s.after_call)},
+        next{{joined({s.between_calls, s.call}), kCall}, {std::string(s.closing), kClose}},
+        next_call{joined({s.between_calls, s.call})} {}
+
+  enum { kParameter, kEnd };
+  enum { kJson, kText };
+  enum { kCall, kClose };
+  const Texts opening;
+  const Options first_element, element;
+  const std::string kind_begin;  // what both kinds of value begin with
+  const Options kind;
+  const Texts value_end, call_end;
+  const Options next;
+  const Texts next_call;  // where no block is closed
+};
+
 struct Parameter {
-  std::string name;
   std::uint16_t schema = 0;
+  bool is_text = false;              // where the schema tells
   std::uint64_t excluded_kinds = 0;  // of Syntax::kind
   Texts texts;                       // enumerated strings, each with its closing tag
 };
 
 struct Tool {
-  std::string name;
+  std::string text;                   // that names it
+  std::uint16_t arguments = 0;        // schema of all parameters
   std::vector<Parameter> parameters;  // sorted by the text that names them
   Texts parameter_texts;
   std::uint64_t required = 0;
@@ -70,89 +105,83 @@ struct Tool {
   }
 };
 
-// Names stand between quotes, without escaping.
-bool is_writable(std::string_view name) {
-  return !name.empty() &&
-         std::ranges::none_of(name, [](unsigned char c) { return c < 0x20 || c == '"'; });
-}
-
 }  // namespace
 
 struct CallGrammar::Parts {
-  JsonGrammar json{v32::kCloseParameter};
+  const ReplySyntax& reply;
+  const CallSyntax& calls;
+  const Syntax syntax;
+  const ToolSchemas schemas;
+  const JsonGrammar& json;
   std::vector<Tool> tools;  // sorted by the text that names them
   Texts tool_texts;
 
-  explicit Parts(std::span<const ToolSpec> specs);
-  Tool read_tool(const ToolSpec& spec);
-  Parameter read_parameter(const std::string& name, const Json& schema, const Json& root);
+  Parts(const ReplySyntax& reply, std::span<const ToolSpec> specs);
+  Tool tool_of(const ToolSchema& schema) const;
+  Parameter parameter_of(const ToolParameter& schema) const;
 
   void choose(State& s, const Texts& texts, Step then, std::uint64_t excluded = 0) const;
-  void next_element(State& s) const;
+  void choose_element(State& s, const Options& options) const;
   void chosen(State& s, int index) const;
+  void begin_arguments(State& s, int tool) const;
   void begin_value(State& s, int kind) const;
-  bool step_content(State& s, std::uint8_t byte) const;
+  void end_call(State& s) const;
+  bool step(State& s, std::uint8_t byte) const;
+  bool step_reasoning(State& s, char c) const;
+  bool step_content(State& s, char c) const;
   bool step_choice(State& s, std::uint8_t byte) const;
-  bool step_payload(State& s, std::uint8_t byte) const;
+  bool step_payload(State& s, char c) const;
   bool step_json(State& s, std::uint8_t byte) const;
 };
 
 // --- Tools --------------------------------------------------------------------------------------
 
-CallGrammar::Parts::Parts(std::span<const ToolSpec> specs) {
-  for (const ToolSpec& spec : specs) {
-    if (is_writable(spec.name)) tools.push_back(read_tool(spec));
-  }
-  const auto text = [](const Tool& tool) { return tool.name + "\">\n"; };
-  std::ranges::sort(tools, {}, text);
-  for (const Tool& tool : tools) tool_texts.push_back(text(tool));
+CallGrammar::Parts::Parts(const ReplySyntax& reply, std::span<const ToolSpec> specs)
+    : reply(reply),
+      calls(reply.calls()),
+      syntax(calls),
+      // What no value may contain: its own closing tag. A JSON object ends by itself.
+      schemas(specs, reply.has_parameters() ? calls.after_value : "\xFF"),
+      json(schemas.json()) {
+  for (const ToolSchema& schema : schemas.tools()) tools.push_back(tool_of(schema));
+  std::ranges::sort(tools, {}, &Tool::text);
+  for (const Tool& tool : tools) tool_texts.push_back(tool.text);
 }
 
-Tool CallGrammar::Parts::read_tool(const ToolSpec& spec) {
-  Tool tool{spec.name, {}, {}, 0};
-  Json root;
-  try {
-    root = Json::parse(spec.parameters);
-  } catch (const Json::exception& error) {
-    throw ModelError("the schema of tool '" + spec.name + "' is not JSON: " + error.what());
+Tool CallGrammar::Parts::tool_of(const ToolSchema& schema) const {
+  Tool tool{joined({schema.name, calls.after_name}), schema.arguments, {}, {}, 0};
+  if (!reply.has_parameters()) return tool;
+  std::vector<std::pair<std::string, const ToolParameter*>> sorted;
+  for (const ToolParameter& parameter : schema.parameters) {
+    sorted.emplace_back(parameter.name + syntax.kind_begin, &parameter);
   }
-  const Json none = Json::object();
-  const Json& properties = root.contains("properties") ? root["properties"] : none;
-  const Json& required = root.contains("required") ? root["required"] : none;
-  const auto is_required = [&](const std::string& name) {
-    return std::ranges::find(required, Json(name)) != required.end();
-  };
-  for (bool now : {true, false}) {  // the required ones first, in case there are too many
-    for (const auto& [name, schema] : properties.items()) {
-      if (is_required(name) != now || !is_writable(name)) continue;
-      if (tool.parameters.size() == kMaxParameters) break;
-      tool.parameters.push_back(read_parameter(name, schema, root));
-    }
-  }
-  const auto text = [](const Parameter& p) { return joined({p.name, v32::kParameterKind}); };
-  std::ranges::sort(tool.parameters, {}, text);
-  for (std::size_t i = 0; i < tool.parameters.size(); ++i) {
-    tool.parameter_texts.push_back(text(tool.parameters[i]));
-    if (is_required(tool.parameters[i].name)) tool.required |= std::uint64_t{1} << i;
+  std::ranges::sort(sorted);
+  for (const auto& [text, parameter] : sorted) {
+    if (parameter->required) tool.required |= std::uint64_t{1} << tool.parameters.size();
+    tool.parameter_texts.push_back(text);
+    tool.parameters.push_back(parameter_of(*parameter));
   }
   return tool;
 }
 
-Parameter CallGrammar::Parts::read_parameter(const std::string& name, const Json& schema,
-                                             const Json& root) {
-  Parameter parameter{name, json.add(schema, root), 0, {}};
-  const JsonGrammar::Node& node = json.node(parameter.schema);
+Parameter CallGrammar::Parts::parameter_of(const ToolParameter& schema) const {
+  Parameter parameter{schema.schema, false, 0, {}};
+  const JsonGrammar::Node& node = json.node(schema.schema);
   const auto is_string = [](const std::string& choice) { return choice.starts_with('"'); };
-  if (!(node.types & JsonGrammar::kString)) {
-    parameter.excluded_kinds = 1 << Syntax::kText;
+  const bool by_schema = reply.kind_by_schema();
+  parameter.is_text = node.types & JsonGrammar::kString;
+  if (!parameter.is_text) {
+    parameter.excluded_kinds = syntax.kind.bits(Syntax::kText);
   } else if (!node.choices.empty()) {
     for (const std::string& choice : node.choices) {
-      if (!is_string(choice)) continue;
-      const std::string value = json_unquote(choice);
-      parameter.texts.push_back(joined({value, v32::kCloseParameter, "\n"}));
+      if (!is_string(choice) && !by_schema) continue;
+      const std::string value = is_string(choice) ? json_unquote(choice) : choice;
+      parameter.texts.push_back(joined({value, calls.after_value}));
     }
     std::ranges::sort(parameter.texts);
-    if (std::ranges::all_of(node.choices, is_string)) parameter.excluded_kinds = 1 << Syntax::kJson;
+    if (std::ranges::all_of(node.choices, is_string)) {
+      parameter.excluded_kinds = syntax.kind.bits(Syntax::kJson);
+    }
   }
   return parameter;
 }
@@ -168,43 +197,58 @@ void CallGrammar::Parts::choose(State& s, const Texts& texts, Step then,
 }
 
 // Another parameter, or the end of the call.
-void CallGrammar::Parts::next_element(State& s) const {
+void CallGrammar::Parts::choose_element(State& s, const Options& options) const {
   const Tool& tool = tools[s.tool];
   std::uint64_t excluded = 0;
-  const auto exclude = [&excluded](int i) { excluded |= std::uint64_t{1} << i; };
-  if (s.used == tool.all()) exclude(Syntax::kParameter);
-  const bool may_end = (tool.required & ~s.used) == 0;
-  if (!may_end || s.used != 0) exclude(Syntax::kEndEmpty);
-  if (!may_end || s.used == 0) exclude(Syntax::kEnd);
-  choose(s, syntax().element, Step::element, excluded);
+  if (s.used == tool.all()) excluded |= options.bits(Syntax::kParameter);
+  if (tool.required & ~s.used) excluded |= options.bits(Syntax::kEnd);
+  choose(s, options.texts(), Step::element, excluded);
 }
 
 void CallGrammar::Parts::chosen(State& s, int index) const {
   switch (static_cast<Step>(s.then)) {
+    case Step::opening:
+      return choose(s, tool_texts, Step::tool);
     case Step::tool:
-      s.tool = static_cast<std::uint16_t>(index);
-      s.parameter = 0;
-      s.used = 0;
-      return next_element(s);
-    case Step::element:
-      if (index == Syntax::kParameter) {
-        return choose(s, tools[s.tool].parameter_texts, Step::parameter, s.used);
-      }
-      return choose(s, syntax().after_call, Step::after_call);
-    case Step::parameter:
+      return begin_arguments(s, index);
+    case Step::element: {
+      const Options& options = s.used == 0 ? syntax.first_element : syntax.element;
+      if (options.meaning(index) == Syntax::kEnd) return end_call(s);
+      return choose(s, tools[s.tool].parameter_texts, Step::parameter, s.used);
+    }
+    case Step::parameter: {
       s.parameter = static_cast<std::uint16_t>(index);
       s.used |= std::uint64_t{1} << index;
-      return choose(s, syntax().kind, Step::kind, tools[s.tool].parameters[index].excluded_kinds);
+      const Parameter& parameter = tools[s.tool].parameters[index];
+      if (!reply.kind_by_schema()) {
+        return choose(s, syntax.kind.texts(), Step::kind, parameter.excluded_kinds);
+      }
+      return begin_value(s, parameter.is_text ? Syntax::kText : Syntax::kJson);
+    }
     case Step::kind:
-      return begin_value(s, index);
+      return begin_value(s, syntax.kind.meaning(index));
     case Step::value_end:
-      return next_element(s);
-    case Step::after_call:
-      if (index == Syntax::kNextCall) return choose(s, tool_texts, Step::tool);
+      return choose_element(s, syntax.element);
+    case Step::call_end:
+      return end_call(s);
+    case Step::next:
+      if (!reply.has_block() || syntax.next.meaning(index) == Syntax::kCall) {
+        return choose(s, tool_texts, Step::tool);
+      }
       s = {};
       s.mode = Mode::closed;
       return;
   }
+}
+
+void CallGrammar::Parts::begin_arguments(State& s, int tool) const {
+  s.tool = static_cast<std::uint16_t>(tool);
+  s.parameter = 0;
+  s.used = 0;
+  if (reply.has_parameters()) return choose_element(s, syntax.first_element);
+  s.choice = {};
+  s.mode = Mode::json;
+  s.json = json.start(tools[tool].arguments);
 }
 
 void CallGrammar::Parts::begin_value(State& s, int kind) const {
@@ -220,82 +264,127 @@ void CallGrammar::Parts::begin_value(State& s, int kind) const {
   }
 }
 
-bool CallGrammar::Parts::step_content(State& s, std::uint8_t byte) const {
-  const bool may_open = s.matched > 0 || (s.fence.at_line_start() && !s.fence.open());
-  s.fence.add(static_cast<char>(byte));
-  if (!may_open || byte != static_cast<std::uint8_t>(kCommitment[s.matched])) {
-    s.matched = 0;
+void CallGrammar::Parts::end_call(State& s) const {
+  s.tool = 0;
+  s.parameter = 0;
+  s.used = 0;
+  if (reply.has_block()) return choose(s, syntax.next.texts(), Step::next);
+  s = {};
+  s.mode = Mode::between;
+}
+
+bool CallGrammar::Parts::step_reasoning(State& s, char c) const {
+  const std::string_view tag = reply.reasoning_end();
+  if (c == tag[s.matched]) {
+    ++s.matched;
+  } else {
+    s.matched = c == tag[0];
+  }
+  if (s.matched == tag.size()) s = {};
+  return true;
+}
+
+bool CallGrammar::Parts::step_content(State& s, char c) const {
+  // What models write before their content is no part of it.
+  if (s.lead < reply.lead().size() && c == reply.lead()[s.lead]) {
+    ++s.lead;
     return true;
   }
-  if (++s.matched < kCommitment.size()) return true;
+  s.lead = static_cast<std::uint8_t>(reply.lead().size());
+  const bool at_line_start = s.fence.at_line_start() && !s.fence.open();
+  const bool may_open = s.matched > 0 || at_line_start || is_mark(calls.commitment[0]);
+  s.fence.add(c);
+  if (!may_open || c != calls.commitment[s.matched]) {
+    s.matched = 0;
+    return !is_mark(c);
+  }
+  if (++s.matched < calls.commitment.size()) return true;
   s = {};
-  choose(s, syntax().opening, Step::after_call);
+  if (syntax.opening[0].empty()) {
+    choose(s, tool_texts, Step::tool);
+  } else {
+    choose(s, syntax.opening, Step::opening);
+  }
   return true;
 }
 
 bool CallGrammar::Parts::step_choice(State& s, std::uint8_t byte) const {
-  if (!s.choice.step(byte)) return false;
+  Choice next = s.choice;
+  if (!next.step(byte)) {
+    // A text that others go on from may have been meant.
+    const std::optional<int> complete = s.choice.complete();
+    if (!complete) return false;
+    chosen(s, *complete);
+    return step(s, byte);
+  }
+  s.choice = next;
   const std::optional<int> complete = s.choice.complete();
-  if (!complete) return true;
-  // The opening ends with the first call's.
-  chosen(s, s.choice.texts == &syntax().opening ? Syntax::kNextCall : *complete);
+  if (complete && !s.choice.can_go_on()) chosen(s, *complete);
   return true;
 }
 
-bool CallGrammar::Parts::step_payload(State& s, std::uint8_t byte) const {
-  const std::string_view tag = v32::kCloseParameter;
-  if (byte == static_cast<std::uint8_t>(tag[s.matched])) {
+bool CallGrammar::Parts::step_payload(State& s, char c) const {
+  const std::string_view tag = calls.after_value;
+  if (c == tag[s.matched]) {
     ++s.matched;
   } else {
-    s.matched = byte == static_cast<std::uint8_t>(tag[0]);
+    if (is_mark(c)) return false;
+    s.matched = c == tag[0];
   }
-  if (s.matched == tag.size()) choose(s, syntax().payload_end, Step::value_end);
+  if (s.matched == tag.size()) choose_element(s, syntax.element);
   return true;
 }
 
 bool CallGrammar::Parts::step_json(State& s, std::uint8_t byte) const {
-  const bool ends = byte == '<' && json.may_end(s.json);
+  const Texts& end = reply.has_parameters() ? syntax.value_end : syntax.call_end;
+  const bool ends = byte == static_cast<std::uint8_t>(end[0][0]) && json.may_end(s.json);
   if (!ends && !json.step(s.json, byte)) return false;
   if (ends || json.must_end(s.json)) {
     s.json = {};
-    choose(s, syntax().value_end, Step::value_end);
+    choose(s, end, reply.has_parameters() ? Step::value_end : Step::call_end);
     return !ends || step_choice(s, byte);
   }
   return true;
 }
 
-CallGrammar::CallGrammar(std::span<const ToolSpec> tools, Thinking thinking)
-    : parts_(std::make_unique<Parts>(tools)) {
-  if (parts_->tools.empty()) throw ModelError("there is no tool that can be called");
-  start_.mode = thinking == Thinking::on ? Mode::reasoning : Mode::content;
-}
-
-CallGrammar::~CallGrammar() = default;
-
-bool CallGrammar::step(State& s, std::uint8_t byte) const {
+bool CallGrammar::Parts::step(State& s, std::uint8_t byte) const {
   switch (s.mode) {
     case Mode::reasoning:
-      if (byte == static_cast<std::uint8_t>(v32::kEndThink[s.matched])) {
-        ++s.matched;
-      } else {
-        s.matched = byte == static_cast<std::uint8_t>(v32::kEndThink[0]);
-      }
-      if (s.matched == v32::kEndThink.size()) s.mode = Mode::content, s.matched = 0;
-      return true;
+      return step_reasoning(s, static_cast<char>(byte));
     case Mode::content:
-      return parts_->step_content(s, byte);
+      return step_content(s, static_cast<char>(byte));
     case Mode::choice:
-      return parts_->step_choice(s, byte);
+      return step_choice(s, byte);
     case Mode::payload:
-      return parts_->step_payload(s, byte);
+      return step_payload(s, static_cast<char>(byte));
     case Mode::json:
-      return parts_->step_json(s, byte);
+      return step_json(s, byte);
+    case Mode::between:
+      choose(s, syntax.next_call, Step::next);
+      return step_choice(s, byte);
     case Mode::closed:
       return false;
     case Mode::lost:
       return true;
   }
   return false;
+}
+
+CallGrammar::CallGrammar(const ReplySyntax& syntax, std::span<const ToolSpec> tools,
+                         Thinking thinking)
+    : parts_(std::make_unique<Parts>(syntax, tools)) {
+  if (parts_->tools.empty()) throw ModelError("there is no tool that can be called");
+  start_.mode = thinking == Thinking::on ? Mode::reasoning : Mode::content;
+}
+
+CallGrammar::~CallGrammar() = default;
+
+bool CallGrammar::step(State& state, std::uint8_t byte) const {
+  return parts_->step(state, byte);
+}
+
+bool CallGrammar::may_end(const State& state) {
+  return state.mode == Mode::content || state.mode == Mode::between || state.mode == Mode::closed;
 }
 
 std::optional<std::uint8_t> CallGrammar::only_byte(const State& state) const {

@@ -1,5 +1,6 @@
 #include "model/text/constraint.h"
 
+#include <algorithm>
 #include <cassert>
 #include <deque>
 
@@ -15,9 +16,19 @@ constexpr std::size_t kMaxMasks = 64;
 
 class CallConstraint : public Constraint {
  public:
-  CallConstraint(std::shared_ptr<const Tokenizer> tokenizer, std::span<const ToolSpec> tools,
+  CallConstraint(std::shared_ptr<const ChatFormat> format,
+                 std::shared_ptr<const Tokenizer> tokenizer, std::span<const ToolSpec> tools,
                  Thinking thinking)
-      : tokenizer_(std::move(tokenizer)), grammar_(tools, thinking), states_{grammar_.start()} {}
+      : format_(std::move(format)),
+        tokenizer_(std::move(tokenizer)),
+        syntax_(format_->syntax()),
+        grammar_(syntax_, tools, thinking),
+        states_{grammar_.start()} {
+    for (std::string_view text : syntax_.marks()) marks_.push_back(*tokenizer_->special(text));
+    for (std::string_view text : syntax_.ends()) {
+      if (const auto token = tokenizer_->special(text)) ends_.push_back(*token);
+    }
+  }
 
   bool free() const override {
     const State& state = states_.back();
@@ -39,7 +50,9 @@ class CallConstraint : public Constraint {
     }
     allowed.clear();
     walk(state, allowed);
-    if (state.mode == Mode::content || state.mode == Mode::closed) allowed.allow(tokenizer_->eos());
+    if (grammar_.may_end(state)) {
+      for (Token end : ends_) allowed.allow(end);
+    }
     // A schema that nothing satisfies is given up: the toolbox will say what is wrong.
     if (allowed == TokenMask(tokenizer_->vocab_size())) allowed.allow_all();
     if (known_.size() == kMaxMasks) known_.pop_front();
@@ -48,8 +61,8 @@ class CallConstraint : public Constraint {
 
   void accept(Token token) override {
     State state = states_.back();
-    if (token != tokenizer_->eos()) {
-      for (char byte : tokenizer_->bytes(token)) {
+    if (std::ranges::find(ends_, token) == ends_.end()) {
+      for (char byte : syntax_.read(tokenizer_->bytes(token), tokenizer_->is_special(token))) {
         if (grammar_.step(state, static_cast<std::uint8_t>(byte))) continue;
         state = {};
         state.mode = Mode::lost;
@@ -71,10 +84,10 @@ class CallConstraint : public Constraint {
       text += static_cast<char>(*byte);
       grammar_.step(state, *byte);
     }
-    if (state.mode != Mode::closed) return tokenizer_->encode_settled(text);
+    if (state.mode != Mode::closed) return encode_settled(text);
     // Nothing but the end can follow, so no boundary is open.
-    std::vector<Token> tokens = tokenizer_->encode(text);
-    tokens.push_back(tokenizer_->eos());
+    std::vector<Token> tokens = tokenizer_->encode(syntax_.pieces(text));
+    tokens.push_back(ends_.front());
     return tokens;
   }
 
@@ -83,6 +96,16 @@ class CallConstraint : public Constraint {
     State state;
     TokenMask mask;
   };
+
+  // What lies before a special token is settled.
+  std::vector<Token> encode_settled(std::string_view marked) const {
+    const auto last_mark = std::ranges::find_if(marked.rbegin(), marked.rend(), is_mark);
+    const auto size = static_cast<std::size_t>(marked.rend() - last_mark);
+    std::vector<Token> tokens = tokenizer_->encode(syntax_.pieces(marked.substr(0, size)));
+    const std::vector<Token> rest = tokenizer_->encode_settled(marked.substr(size));
+    tokens.insert(tokens.end(), rest.begin(), rest.end());
+    return tokens;
+  }
 
   // Walks all tokens in the order of their bytes: what they share is stepped through once, and
   // where a byte is refused, all tokens that go on from it are passed over.
@@ -96,24 +119,35 @@ class CallConstraint : public Constraint {
       for (legal = sorted.shared[i]; legal < bytes.size(); ++legal) {
         if (path.size() == legal + 1) path.emplace_back();
         path[legal + 1] = path[legal];
-        if (!grammar_.step(path[legal + 1], static_cast<std::uint8_t>(bytes[legal]))) break;
+        const auto byte = static_cast<std::uint8_t>(plain_byte(bytes[legal]));
+        if (!grammar_.step(path[legal + 1], byte)) break;
       }
       if (legal == bytes.size()) allowed.allow(sorted.tokens[i]);
     }
+    for (std::size_t i = 0; i < marks_.size(); ++i) {
+      State state = start;
+      if (grammar_.step(state, static_cast<std::uint8_t>(syntax_.mark(i))))
+        allowed.allow(marks_[i]);
+    }
   }
 
+  const std::shared_ptr<const ChatFormat> format_;
   const std::shared_ptr<const Tokenizer> tokenizer_;
+  const ReplySyntax& syntax_;
   const CallGrammar grammar_;
+  std::vector<Token> marks_;  // by their place in the syntax
+  std::vector<Token> ends_;
   std::deque<State> states_;         // after each of the last tokens
   mutable std::deque<Known> known_;  // masks made so far
 };
 
 }  // namespace
 
-std::unique_ptr<Constraint> call_constraint(std::shared_ptr<const Tokenizer> tokenizer,
+std::unique_ptr<Constraint> call_constraint(std::shared_ptr<const ChatFormat> format,
+                                            std::shared_ptr<const Tokenizer> tokenizer,
                                             std::span<const ToolSpec> tools, Thinking thinking) {
   if (tools.empty()) return nullptr;
-  return std::make_unique<CallConstraint>(std::move(tokenizer), tools, thinking);
+  return std::make_unique<CallConstraint>(std::move(format), std::move(tokenizer), tools, thinking);
 }
 
 }  // namespace corvid::model

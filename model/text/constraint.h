@@ -1,7 +1,7 @@
 // Which tokens may come next in a reply, and which must.
 //
 // Active only inside protocol syntax: from the first byte of the block of calls, through tool
-// names, parameter names and typed values, to the end-of-sentence token that follows the block.
+// names, parameter names and typed values, to the token that ends the reply after them.
 // Reasoning, content and string payloads are free. Built from the tools' names and schemas, so a
 // call that ends is always well-formed: a known tool, known parameters, none twice, all required
 // ones present, JSON where the schema wants JSON. One object per reply; owned by Generation; engine
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "model/chat.h"
+#include "model/text/chat_format.h"
 #include "model/text/tokenizer.h"
 
 namespace corvid::model {
@@ -51,8 +52,9 @@ class Constraint {
   virtual std::vector<Token> forced() const = 0;
 };
 
-// The constraint of V3.2's call syntax over `tools`; nullptr when there is none to call.
-std::unique_ptr<Constraint> call_constraint(std::shared_ptr<const Tokenizer> tokenizer,
+// The constraint of the format's call syntax over `tools`; nullptr when there is none to call.
+std::unique_ptr<Constraint> call_constraint(std::shared_ptr<const ChatFormat> format,
+                                            std::shared_ptr<const Tokenizer> tokenizer,
                                             std::span<const ToolSpec> tools, Thinking thinking);
 
 }  // namespace corvid::model

@@ -10,11 +10,21 @@ using Part = JsonState::Part;
 constexpr int kMaxSpaces = 40;  // in a row
 constexpr int kMaxNumberBytes = 40;
 
-enum NumberPart : std::uint8_t { minus, zero, whole, point, fraction, e, e_sign, exponent };
+enum NumberPart : std::uint8_t {
+  minus,
+  zero,
+  whole,
+  point,
+  fraction,
+  e,
+  e_sign,
+  exponent,
+  exponent_end,  // after two digits: more would leave the range of doubles
+};
 
 bool is_complete(std::uint8_t number_part) {
   return number_part == zero || number_part == whole || number_part == fraction ||
-         number_part == exponent;
+         number_part == exponent || number_part == exponent_end;
 }
 
 // Inside a string, behind a backslash. A high surrogate must be followed by a low one.
@@ -279,7 +289,9 @@ bool JsonGrammar::step_number(JsonState& s, std::uint8_t c) const {
     case e_sign:
       return is_digit(c) && go_on(exponent);
     case exponent:
-      if (is_digit(c)) return go_on(exponent);
+      if (is_digit(c)) return go_on(exponent_end);
+      break;
+    case exponent_end:
       break;
   }
   if (s.depth == 0) return false;

@@ -5,6 +5,7 @@
 // throws.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,6 @@ using PreSplit = void (*)(std::string_view text, std::vector<std::string_view>& 
 
 // The rule that a file names in tokenizer.ggml.pre; nullptr when it is not known.
 PreSplit pre_split_named(std::string_view name);
-std::string_view pre_split_names();  // for messages
+std::string pre_split_names();  // for messages
 
 }  // namespace corvid::model

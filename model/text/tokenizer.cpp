@@ -169,7 +169,8 @@ struct Tokenizer::Tables {
   std::string arena;                   // the bytes of all tokens
   std::vector<std::uint32_t> starts;   // [vocab + 1] offsets into arena
   std::vector<bool> specials;          // [vocab]
-  std::array<Token, 256> byte_tokens;  // the token of each single byte
+  std::array<Token, 256> byte_tokens;  // the token of each single byte; -1: not in UTF-8
+  bool lacks_bytes = false;
   MergeTable merges;
   std::map<std::string, Token, std::less<>> special_ids;
   std::vector<std::size_t> special_lengths;  // distinct, longest first
@@ -227,7 +228,10 @@ void Tokenizer::Tables::read_tokens(const GgufFile& file) {
     starts.push_back(static_cast<std::uint32_t>(arena.size()));
   }
   for (int byte = 0; byte < 256; ++byte) {
-    if (byte_tokens[byte] < 0) {
+    // Some vocabularies lack the bytes that UTF-8 does not use.
+    const bool in_utf8 = byte < 0xC0 || (byte > 0xC1 && byte < 0xF5);
+    if (byte_tokens[byte] < 0 && !in_utf8) lacks_bytes = true;
+    if (byte_tokens[byte] < 0 && in_utf8) {
       throw ModelError(file.name() + ": the vocabulary has no token for byte " +
                        std::to_string(byte));
     }
@@ -306,7 +310,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const GgufFile& file) {
   tables->pre_split = pre_split_named(pre);
   if (!tables->pre_split) {
     throw ModelError(file.name() + ": pre-tokenizer '" + pre + "' is not supported; known are " +
-                     std::string(pre_split_names()));
+                     pre_split_names());
   }
   tables->read_tokens(file);
   tables->read_merges(file);
@@ -328,6 +332,7 @@ Token Tokenizer::eos() const {
 }
 
 std::vector<Token> Tokenizer::encode(std::string_view text) const {
+  if (tables_->lacks_bytes && !is_utf8(text)) return encode(clean_utf8(text));
   std::vector<std::string_view> pieces;
   tables_->pre_split(text, pieces);
   Merger merger(tables_->merges, tables_->byte_tokens);

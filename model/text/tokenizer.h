@@ -1,9 +1,10 @@
 // Byte-level BPE tokenizer, built from the vocabulary inside a GGUF file.
 //
 // Special tokens are only ever produced by id (token()) or from a `special` piece; text from a
-// user, a file or a tool is encoded with specials off, so `<｜User｜>` in it is plain bytes.
+// user, a file or a tool is encoded with specials off, so `<｜User｜>` in it is plain bytes. Bytes
+// that are no UTF-8 become U+FFFD where the vocabulary has no tokens for them.
 // Immutable after construction; any thread. Throws ModelError when the vocabulary is unusable.
-// Source: GPT-2 byte-level BPE; DeepSeek-V3 pre-split rules (tokenizer.json of DeepSeek-V3.2).
+// Source: GPT-2 byte-level BPE; pre-split rules of the models' tokenizer.json.
 #pragma once
 
 #include <cstdint>

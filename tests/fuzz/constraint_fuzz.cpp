@@ -33,8 +33,8 @@ void check(bool holds) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const CallGrammar grammar(kTools, Thinking::off);
   static const auto format = ChatFormat::named("deepseek-v3.2");
+  static const CallGrammar grammar(format->syntax(), kTools, Thinking::off);
   std::string text = "<｜DSML｜";
   CallGrammar::State state = grammar.start();
   for (char c : text) check(grammar.step(state, static_cast<std::uint8_t>(c)));
@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   if (state.mode != CallGrammar::Mode::closed) return 0;
-  const auto parser = format->parser(Thinking::off);
+  const auto parser = format->parser(Thinking::off, kTools);
   parser->feed(text);
   const Turn turn = parser->finish(Stop::end);
   check(turn.stop == Stop::calls || turn.problem.find("more than 64 calls") != std::string::npos);

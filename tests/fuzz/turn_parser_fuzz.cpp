@@ -14,7 +14,7 @@ namespace {
 
 Turn read(std::string_view text, Thinking thinking, std::size_t portion) {
   static const auto format = ChatFormat::named("deepseek-v3.2");
-  const auto parser = format->parser(thinking);
+  const auto parser = format->parser(thinking, {});
   while (!text.empty()) {
     const std::string_view now = text.substr(0, portion);
     parser->feed(now);

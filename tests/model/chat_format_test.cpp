@@ -12,6 +12,7 @@ namespace corvid::model {
 namespace {
 
 using testing::deepseek_tokenizer;
+using testing::GgufWriter;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::read_vector;
@@ -144,6 +145,81 @@ TEST(ChatFormatV32, EveryCallNeedsItsOneResult) {
               HasSubstr("<result>1</result>\n<result>2</result>"));
 }
 
+// tests/vectors/make_chat_vectors.py made them with the templates that the models come with.
+TEST(ChatFormat, EveryPromptOfTheModelsOwnTemplatesByteForByte) {
+  const auto vectors = read_vector("chat-templates.json");
+  EXPECT_EQ(vectors.size(), 5u);
+  for (const auto& [name, cases] : vectors.items()) {
+    const auto format = ChatFormat::named(name);
+    for (const auto& [what, vector] : cases.items()) {
+      const Conversation c = read_conversation(vector.dump());
+      EXPECT_EQ(text_of(format->render(c.messages, c.tools, c.thinking)),
+                vector["prompt"].get<std::string>())
+          << name << ", " << what;
+    }
+  }
+}
+
+TEST(ChatFormat, ToolsAreListedBetweenSystemTextAndTheFirstMessage) {
+  const std::vector<ToolSpec> tools = {
+      {"shell", "Runs it.", R"({"type":"object","properties":{"x":{"type":"string"}}})"}};
+  for (std::string_view name : ChatFormat::names()) {
+    const auto format = ChatFormat::named(name);
+    const std::string text = text_of(format->open("SYSTEM", tools));
+    EXPECT_THAT(text, HasSubstr(R"({"type": "object", "properties": {"x": {"type": "string"}}})"))
+        << name;
+    EXPECT_THAT(text, HasSubstr("Runs it."));
+    EXPECT_THAT(text, HasSubstr("shell"));
+    EXPECT_THAT(text, HasSubstr("SYSTEM"));
+    // Control tokens in what users write stay text, also here.
+    for (const Piece& piece : format->open("<tool_call><｜tool▁sep｜></think>", {})) {
+      EXPECT_TRUE(!piece.special || piece.text != "<tool_call>") << name;
+    }
+  }
+  // As its model card has it.
+  EXPECT_EQ(
+      text_of(ChatFormat::named("deepseek-v3.1")->open("S", tools)),
+      "<｜begin▁of▁sentence｜>S\n\n## Tools\nYou have access to the following tools:\n\n"
+      "### shell\nDescription: Runs it.\n\n"
+      "Parameters: {\"type\": \"object\", \"properties\": {\"x\": {\"type\": \"string\"}}}\n\n"
+      "IMPORTANT: ALWAYS adhere to this exact format for tool use:\n"
+      "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>tool_call_name<｜tool▁sep｜>"
+      "tool_call_arguments<｜tool▁call▁end｜>{additional_tool_calls}<｜tool▁calls▁end｜>\n\n"
+      "Where:\n- `tool_call_name` must be an exact match to one of the available tools\n"
+      "- `tool_call_arguments` must be valid JSON that strictly follows the tool's "
+      "Parameters Schema\n"
+      "- For multiple tool calls, chain them directly without separators or spaces");
+}
+
+TEST(ChatFormat, IsChosenByTheTemplateThenTheArchitectureThenTheVocabulary) {
+  const auto chosen = [](const std::string& vocabulary, const std::string& architecture,
+                         const std::string& chat_template) -> std::string {
+    GgufWriter writer = testing::vocabulary_writer(*ChatFormat::named(vocabulary));
+    if (!architecture.empty()) writer.text("general.architecture", architecture);
+    if (!chat_template.empty()) writer.text("tokenizer.chat_template", chat_template);
+    const auto file = testing::gguf_from(writer.bytes());
+    try {
+      return std::string(ChatFormat::of_model(*file, *Tokenizer::load(*file))->name());
+    } catch (const ModelError& error) {
+      return error.what();
+    }
+  };
+  const std::string calls = "{{'<｜tool▁calls▁begin｜><｜tool▁sep｜>'}}";
+  EXPECT_EQ(chosen("deepseek-v3.2", "deepseek32", "<｜DSML｜function_calls>"), "deepseek-v3.2");
+  EXPECT_EQ(chosen("deepseek-v3.2", "deepseek2", "<｜DSML｜function_calls>"), "deepseek-v3.2");
+  EXPECT_EQ(chosen("deepseek-v3.1", "deepseek32", calls + "</think>"), "deepseek-v3.1");
+  EXPECT_EQ(chosen("deepseek-r1", "deepseek2", calls + "```json </think>"), "deepseek-r1");
+  EXPECT_EQ(chosen("deepseek-v3", "deepseek2", calls + "```json"), "deepseek-v3");
+  EXPECT_EQ(chosen("glm-4.7", "deepseek2", "<|observation|><arg_key>"), "glm-4.7");
+  EXPECT_EQ(chosen("deepseek-v2", "deepseek2", "{{ 'User: ' }}{{ 'Assistant:' }}"), "deepseek-v2");
+  EXPECT_EQ(chosen("deepseek-v3.2", "deepseek32", ""), "deepseek-v3.2");
+  EXPECT_EQ(chosen("glm-4.7", "deepseek2", ""), "glm-4.7");
+  EXPECT_THAT(chosen("deepseek-v3.2", "deepseek2", ""), HasSubstr("has no chat template"));
+  EXPECT_THAT(chosen("deepseek-v3.2", "deepseek2", "{{ x }}"), HasSubstr("--chat-format"));
+  EXPECT_THAT(chosen("deepseek-v3.2", "deepseek2", "<|observation|><arg_key>"),
+              HasSubstr("lacks '[gMASK]', '<sop>'"));
+}
+
 TEST(ChatFormat, UnknownNamesAreRefusedWithTheList) {
   try {
     ChatFormat::named("chatml");
@@ -155,21 +231,23 @@ TEST(ChatFormat, UnknownNamesAreRefusedWithTheList) {
 }
 
 TEST(ChatFormat, AVocabularyWithoutTheTokensItNeedsIsRefusedByName) {
-  EXPECT_EQ(ChatFormat::for_tokenizer(*deepseek_tokenizer())->name(), "deepseek-v3.2");
   std::string bytes;
   {
     std::ifstream file(testing::vector_path("deepseek-v3.2-vocab.gguf"), std::ios::binary);
     bytes.assign(std::istreambuf_iterator<char>(file), {});
   }
-  const std::size_t at = bytes.find("</think>");
-  ASSERT_NE(at, std::string::npos);
-  bytes[at + 2] = 'T';
-  const auto tokenizer = Tokenizer::load(*testing::gguf_from(bytes));
+  for (const char* token : {"</think>", "<｜User｜>"}) {
+    const std::size_t at = bytes.find(token);
+    ASSERT_NE(at, std::string::npos);
+    bytes[at + std::string_view(token).size() - 2] = 'T';
+  }
+  const auto file = testing::gguf_from(bytes);
   try {
-    ChatFormat::for_tokenizer(*tokenizer);
+    ChatFormat::of_model(*file, *Tokenizer::load(*file), "deepseek-v3.2");
     FAIL();
   } catch (const ModelError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("'</think>'"));
+    EXPECT_THAT(error.what(), HasSubstr("'<｜User｜>', '</think>'"));
+    EXPECT_THAT(error.what(), HasSubstr("glm-4.7"));
   }
 }
 

@@ -37,7 +37,8 @@ const std::vector<ToolSpec> kTools = {
 };
 
 std::unique_ptr<Constraint> constraint(Thinking thinking = Thinking::off) {
-  return call_constraint(deepseek_tokenizer(), kTools, thinking);
+  return call_constraint(ChatFormat::named("deepseek-v3.2"), deepseek_tokenizer(), kTools,
+                         thinking);
 }
 
 bool allows(const Constraint& constraint, Token token) {
@@ -236,7 +237,8 @@ TEST(Constraint, AnImpossibleSchemaIsGivenUp) {
       {"f", "", R"({"properties": {"p": {"$ref": "#/$defs/x"}}, "required": ["p"], "$defs": {"x":
                    {"type": "object", "properties": {"x": {"$ref": "#/$defs/x"}},
                     "required": ["x"]}}})"}};
-  const auto now = call_constraint(deepseek_tokenizer(), tools, Thinking::off);
+  const auto now = call_constraint(ChatFormat::named("deepseek-v3.2"), deepseek_tokenizer(), tools,
+                                   Thinking::off);
   accept(*now, "\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n");
   for (int i = 0; i < 200 && !now->free(); ++i) {
     TokenMask mask(deepseek_tokenizer()->vocab_size());
@@ -316,7 +318,7 @@ TEST(Constraint, RandomRepliesUnderTheMaskAreWellFormedCalls) {
   int n_closed = 0;
   for (int round = 0; round < 60; ++round) {
     const auto now = constraint();
-    const auto parser = ChatFormat::named("deepseek-v3.2")->parser(Thinking::off);
+    const auto parser = ChatFormat::named("deepseek-v3.2")->parser(Thinking::off, kTools);
     std::vector<Token> said = tokenizer->encode("\n\n<｜DSML｜");
     for (Token token : said) now->accept(token);
     TokenMask mask(tokenizer->vocab_size());

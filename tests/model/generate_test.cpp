@@ -28,7 +28,7 @@ const Model& nano() {
   static const Model kModel = [] {
     const auto file = GgufFile::open(CORVID_SOURCE_DIR "/model/nano/nano.gguf");
     Model model{Engine::load(file, {.threads = 2}), Tokenizer::load(*file), nullptr};
-    model.format = ChatFormat::for_tokenizer(*model.tokenizer);
+    model.format = ChatFormat::of_model(*file, *model.tokenizer);
     return model;
   }();
   return kModel;
@@ -86,7 +86,8 @@ Made say(Context& context, std::unique_ptr<Constraint> constraint, GenerateOptio
 std::unique_ptr<Script> script(const std::string& text, bool constrained = true) {
   return std::make_unique<Script>(
       reply_tokens(text),
-      constrained ? call_constraint(nano().tokenizer, kTools, Thinking::on) : nullptr);
+      constrained ? call_constraint(nano().format, nano().tokenizer, kTools, Thinking::on)
+                  : nullptr);
 }
 
 TEST(Generation, AReplyWithACallEndsAtTheByteThatClosesTheBlock) {
@@ -148,7 +149,7 @@ TEST(Generation, InterruptedAfterAnyStepTheTurnIsWhatWasSaidSoFar) {
     EXPECT_TRUE(
         std::equal(cut.turn.tokens.begin(), cut.turn.tokens.end(), whole.turn.tokens.begin()));
     // The transcript and the tokens say the same.
-    const auto parser = nano().format->parser(Thinking::on);
+    const auto parser = nano().format->parser(Thinking::on, kTools);
     parser->feed(nano().tokenizer->decode(cut.turn.tokens));
     const Turn read = parser->finish(Stop::interrupted);
     EXPECT_EQ(cut.turn.reasoning, read.reasoning);
@@ -197,7 +198,7 @@ TEST(Generation, TheModelsOwnRepliesHoldOnlyWhatTheFormatExpects) {
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
     const auto context = nano().engine->new_context();
     const Made made =
-        say(*context, call_constraint(nano().tokenizer, kTools, Thinking::on),
+        say(*context, call_constraint(nano().format, nano().tokenizer, kTools, Thinking::on),
             {.sampling = {.temperature = 3, .seed = seed}, .max_tokens = 60, .prompt = prompt()});
     const std::vector<Token>& tokens = made.turn.tokens;
     ASSERT_LE(tokens.size(), 60u);

@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 std::unique_ptr<TurnParser> parser(Thinking thinking = Thinking::on) {
-  return ChatFormat::named("deepseek-v3.2")->parser(thinking);
+  return ChatFormat::named("deepseek-v3.2")->parser(thinking, {});
 }
 
 // What a reply came to: the turn, and the deltas joined.

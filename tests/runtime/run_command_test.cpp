@@ -232,7 +232,7 @@ TEST_F(RunCommand, TheModelInsideIsOfferedExactlyItsProfile) {
       {.role = model::Role::system, .content = profile->system},
       {.role = model::Role::user, .content = task}};
   const auto prompt =
-      tokenizer->encode(model::ChatFormat::for_tokenizer(*tokenizer)
+      tokenizer->encode(model::ChatFormat::of_model(*file, *tokenizer)
                             ->render(messages, profile->tools, model::Thinking::on));
   const std::vector<json> found = steps();
   ASSERT_GE(found.size(), 2u);

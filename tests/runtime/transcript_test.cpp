@@ -27,7 +27,7 @@ class Conversation {
  public:
   explicit Conversation(model::Thinking thinking)
       : thinking(thinking),
-        format(model::ChatFormat::for_tokenizer(*tokenizer())),
+        format(model::ChatFormat::named("deepseek-v3.2")),
         transcript(tokenizer(), format, thinking) {
     messages.push_back({.role = Role::system, .content = "S"});
     say(Opening{"S", kTools});
