@@ -89,6 +89,7 @@ model::Pieces Transcript::pending_with(const model::Pieces& prefix) const {
 // How many of the reply's tokens are reasoning, with the marker that ends it: the prefix of a reply
 // of the past stands for that marker.
 std::size_t Transcript::reasoning_length(const model::Turn& turn) const {
+  if (thinking() == model::Thinking::off) return 0;
   const auto parser = format_->parser(model::Thinking::on, {});
   for (std::size_t i = 0; i < turn.tokens.size(); ++i) {
     const std::string_view bytes = tokenizer_->bytes(turn.tokens[i]);

@@ -7,6 +7,7 @@
 
 #include "model/files/gguf.h"
 #include "tests/model/script.h"
+#include "tests/model/small_vocabulary.h"
 
 namespace corvid::model {
 namespace {
@@ -63,9 +64,9 @@ struct Made {
 
 // Steps to the end, or interrupts after `limit` steps.
 Made say(Context& context, std::unique_ptr<Constraint> constraint, GenerateOptions options,
-         int limit = -1) {
+         int limit = -1, const Model& model = nano()) {
   Made made;
-  Generation generation(context, nano().format, nano().tokenizer, std::move(constraint),
+  Generation generation(context, model.format, model.tokenizer, std::move(constraint),
                         std::move(options));
   while (std::optional<Work> work = generation.work()) {
     if (made.steps == limit) {
@@ -136,6 +137,38 @@ TEST(Generation, AnAnswerEndsWithTheModelsOwnEnd) {
   EXPECT_EQ(made.turn.stop, Stop::end);
   EXPECT_EQ(made.turn.content, "Three files.");
   EXPECT_EQ(made.turn.tokens.back(), nano().tokenizer->eos());
+}
+
+// GLM ends a reply with the token that begins the next message.
+TEST(Generation, AnEndThatBelongsToTheNextMessageIsNoPartOfTheReply) {
+  Model model = nano();
+  model.format = ChatFormat::named("glm-4.7");
+  testing::SmallVocabulary vocabulary;
+  for (std::string_view token : model.format->special_tokens()) {
+    vocabulary.add(std::string(token), 3);
+  }
+  model.tokenizer = Tokenizer::load(*testing::gguf_from(vocabulary.writer("glm4").bytes()));
+  const std::string call = "<tool_call>shell<arg_key>command</arg_key><arg_value>ls</arg_value>";
+  for (const std::string& text : {"Hm.</think>Looking." + call + "</tool_call>",
+                                  "</think>" + call + "</tool_call>" + call + "</tool_call>",
+                                  std::string("Hm.</think>Hello.")}) {
+    const bool calls = text.find("<tool_call>") != std::string::npos;
+    std::vector<Token> tokens = model.tokenizer->encode_special(text);
+    const std::vector<Token> said = tokens;
+    tokens.push_back(*model.tokenizer->special(calls ? "<|observation|>" : "<|user|>"));
+    const std::vector<Token> prompt = model.tokenizer->encode_special("[gMASK]<sop><think>");
+    auto script = std::make_unique<Script>(
+        tokens, call_constraint(model.format, model.tokenizer, kTools, Thinking::on));
+    const auto context = model.engine->new_context();
+    const Made made =
+        say(*context, std::move(script), {.tools = kTools, .prompt = prompt}, -1, model);
+    EXPECT_EQ(made.turn.stop, calls ? Stop::calls : Stop::end) << text << made.turn.problem;
+    EXPECT_EQ(made.turn.tokens, said);
+    for (const ToolCall& found : made.turn.calls) {
+      EXPECT_EQ(found, (ToolCall{"", "shell", R"({"command": "ls"})"}));
+    }
+    EXPECT_EQ(context->tokens().size(), prompt.size() + said.size());
+  }
 }
 
 TEST(Generation, InterruptedAfterAnyStepTheTurnIsWhatWasSaidSoFar) {
