@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets the weights do held-out chores with real tools and says how many they solve, family by family.
 
-  check.py nano.gguf [--chores 200] [--seed 99] [--failures 20] [--own-wording] [--family NAME]
+  check.py nano.gguf [--chores 200] [--seed 99] [--failures 20] [--own-wording] [--family NAME] [--bare]
 
 A chore is solved when the files in the workspace and the answer are those of the generator's own way. Wordings come from
 held_out.py, which training never sees, unless --own-wording asks for the generator's.
@@ -32,12 +32,14 @@ NEEDED = {"shell": ["command"], "write": ["path", "content"], "edit": ["path", "
 class Player:
   """The loop in small: prompt, generate to the end of sentence, run the calls, go on."""
 
-  def __init__(self, path):
+  def __init__(self, path, bare=False):
     here = os.path.dirname(os.path.abspath(__file__))
-    self.tok, self.model = bpe.Tokenizer.load(os.path.join(here, "tokenizer.json")), decode.Model(path)
+    self.tok, self.model = bpe.Tokenizer.load(os.path.join(here, "tokenizer.json")), decode.Model(path, 1 << 30 if bare else None)
     profile = chat.profile()
     prefix, _ = chat.encode(self.tok, chat.open_pieces(profile["system"], profile["tools"]))
-    self.model.feed(prefix)
+    self.model.feed(prefix[:1] if bare else prefix)
+    if bare:
+      self.model.skip(len(prefix))
     self.start = self.model.used
 
   def solve(self, w, text, earlier=()):
@@ -117,8 +119,9 @@ def main():
   a.add_argument("--failures", type=int, default=20)
   a.add_argument("--own-wording", action="store_true")
   a.add_argument("--family")
+  a.add_argument("--bare", action="store_true", help="for weights of the first stage: no profile, dense attention")
   o = a.parse_args()
-  player, root = Player(o.model), generate.scratch()
+  player, root = Player(o.model, o.bare), generate.scratch()
   solved, total, shown, seed = collections.Counter(), collections.Counter(), 0, o.seed * 10**14
   while sum(total.values()) < o.chores:
     seed += 1

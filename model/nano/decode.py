@@ -21,7 +21,11 @@ class Model:
     self.cosine, self.sine = angle.cos(), angle.sin()
     width = [self.latent, self.rope, g("attention.indexer.key_length")]
     self.cache = [[torch.zeros(n, w) for w in width] for _ in range(self.layers)]
-    self.used = 0
+    self.used, self.gap = 0, slice(0, 0)
+
+  def skip(self, n):
+    """The next positions up to n stay empty: what was trained with --bare knows only the first token of the profile."""
+    self.gap, self.used = slice(self.used, n), n
 
   def rewind(self, n):
     self.used = n
@@ -47,6 +51,7 @@ class Model:
     c, s = self.cosine[at:end], self.sine[at:end]
     x = t["token_embd.weight"][torch.tensor(ids)]
     causal = torch.arange(end)[None, :] <= torch.arange(at, end)[:, None]
+    causal[:, self.gap] = False
     for i in range(self.layers):
       w = lambda name: t[f"blk.{i}.{name}.weight"]
       latent, roped, index = self.cache[i]

@@ -6,8 +6,10 @@
   generate.py --learn-tokenizer 8000        trains tokenizer.json from that many conversations
 """
 import argparse
+import atexit
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -147,7 +149,9 @@ def samples(turns, rng):
 
 def scratch():
   base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
-  return tempfile.mkdtemp(prefix="nano-", dir=base) + "/work"
+  folder = tempfile.mkdtemp(prefix="nano-", dir=base)
+  atexit.register(shutil.rmtree, folder, True)
+  return folder + "/work"
 
 
 def many(first_seed, root, families=None):
