@@ -47,14 +47,16 @@ void print_ids(const std::vector<model::Token>& ids) {
   std::cout << "\n";
 }
 
-// By its name, or as the model file says; V3.2's when there is neither.
+// By its name, or as the file's chat template tells; V3.2's when there is neither.
 std::shared_ptr<const model::ChatFormat> format_of(const TextOptions& options) {
-  if (options.chat_format.empty() && !options.model.empty()) {
+  if (!options.chat_format.empty()) return model::ChatFormat::named(options.chat_format);
+  if (!options.model.empty()) {
     const auto file = open_model(options.model);
-    return model::ChatFormat::of_model(*file, *load_tokenizer(*file));
+    if (file->string("tokenizer.chat_template")) {
+      return model::ChatFormat::of_model(*file, *load_tokenizer(*file));
+    }
   }
-  const bool named = !options.chat_format.empty();
-  return model::ChatFormat::named(named ? options.chat_format : "deepseek-v3.2");
+  return model::ChatFormat::named("deepseek-v3.2");
 }
 
 void render(const TextOptions& options) {

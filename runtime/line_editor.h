@@ -3,9 +3,8 @@
 // read() blocks, so it runs on a thread of its own while the io thread goes on; wake() reaches it
 // from there. Pasted text (bracketed paste) is one line whatever it contains; a line that ends with
 // a backslash goes on in the next. Between reads an editing terminal neither echoes keys nor cuts
-// them into lines: what is typed ahead reaches the next read() as it was typed. One object at a time
-// per terminal; one read() at a time.
-// RuntimeError when the terminal cannot be used.
+// them into lines: what is typed ahead reaches the next read() as it was typed. One object at a
+// time per terminal; one read() at a time. RuntimeError when the terminal cannot be used.
 #pragma once
 
 #include <filesystem>

@@ -41,9 +41,7 @@ std::string_view name_in(std::string_view chat_template) {
 
 // For files without a template.
 std::string_view name_by_vocabulary(std::string_view architecture, const Tokenizer& tokenizer) {
-  // A file with a vocabulary and nothing else could be any of V3's successors: the newest.
-  const bool bare = architecture.empty() && tokenizer.special("<｜User｜>");
-  if (architecture == "deepseek32" || bare) return "deepseek-v3.2";
+  if (architecture == "deepseek32") return "deepseek-v3.2";
   if (tokenizer.special("<|observation|>") && tokenizer.special("<arg_key>")) return "glm-4.7";
   // V3 and its successors have one vocabulary; V2's has no tokens for roles.
   if (tokenizer.special("<｜end▁of▁sentence｜>") && !tokenizer.special("<｜User｜>")) {

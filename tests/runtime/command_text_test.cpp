@@ -61,6 +61,20 @@ TEST(RenderCommand, PrintsTheReferencePromptAndItsIds) {
   }
 }
 
+TEST(RenderCommand, PrintsAnyFormatByItsName) {
+  const Json prompts = vectors("chat-templates.json");
+  for (const auto& [format, cases] : prompts.items()) {
+    const Json& vector = cases.begin().value();
+    const Outcome text = corvid("render - --chat-format " + format, vector.dump());
+    EXPECT_EQ(text.output, vector["prompt"].get<std::string>()) << format;
+    EXPECT_EQ(text.code, 0);
+  }
+  const Outcome unknown = corvid("render - --chat-format chatml", "{}");
+  EXPECT_NE(unknown.output.find("deepseek-v2, deepseek-v3, deepseek-r1"), std::string::npos);
+  EXPECT_EQ(unknown.code, 3);
+  EXPECT_EQ(corvid("run --chat-format chatml x", "").code, 3);
+}
+
 TEST(RenderCommand, SaysWhatIsWrongWithTheConversation) {
   const Outcome wrong = corvid("render -", R"({"messages": [{"role": "king"}]})");
   EXPECT_NE(wrong.output.find("messages[0].role"), std::string::npos);
