@@ -14,7 +14,7 @@ def two_files(w, lines, other):
   elif k < 0.5:
     b = w.folder() + "/" + os.path.basename(a)
   elif k < 0.6:
-    b = a + r.choice([".bak", ".old", ".orig", ".new", "~"])
+    b = a + r.choice([".bak", ".old", ".orig", ".new"])
   else:
     b = w.place() + w.file_name()
   for path, rows in ((a, lines), (b, other)):

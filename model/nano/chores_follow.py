@@ -306,7 +306,7 @@ def set_again(w, facts):
     return None
 
   def play():
-    yield f"{key} is {new}. Set it to {value}.", edit(f, line, changed)
+    yield f"Set {key} to {value}.", edit(f, line, changed)
     return "It is done.", f"Set {key} to {value} in {f}."
   return chore("set back" if back else "set other", dict(v=value), play, file=f, key=key, old=new, new=value, changed=changed)
 

@@ -271,7 +271,7 @@ def run_script(script, named):
 def printed(w):
   """A test script whose checks are about anything, with random labels: (script, failing labels)."""
   r = w.rng
-  label = r.choice([w.term, w.term, w.stem, lambda: w.phrase(2, 4), lambda: w.term() + " " + w.term(), lambda: "test_" + w.term(), lambda: w.term() + "_" + w.term()])
+  label = r.choice([w.term, w.term, w.term, w.nonsense, w.stem, lambda: w.term() + " " + w.term(), lambda: "test_" + w.term(), lambda: w.term() + "_" + w.term()])
   labels = list(dict.fromkeys(label() for _ in range(r.randrange(2, 7))))
   failing = set(r.sample(labels, min(len(labels), r.choice([0, 1, 1, 1, 2, 2, 3]))))
   script, stops = test_script(w, [(x, "echo 1", "0" if x in failing else "1") for x in labels], "")

@@ -105,7 +105,7 @@ def joined(w, rng, names):
 def opening(w, rng, names, pairs):
   """A chore and its message, sometimes two chores in one."""
   name = pick(rng, names)
-  if pairs and name not in ALONE and rng.random() < 0.1:
+  if pairs and name not in ALONE and rng.random() < 0.07:
     made = joined(w, rng, (name, pick(rng, [n for n in FAMILIES if n not in ALONE])))
     if made:
       return made[1], made[0]
@@ -138,7 +138,7 @@ def conversation(seed, root, families=None):
 
 def samples(turns, rng):
   """One training sample per turn: earlier turns stripped of their reasoning, loss on the last turn only."""
-  thinking = rng.random() >= 0.06
+  thinking = rng.random() >= 0.04
   for i in range(len(turns)):
     pieces = []
     for text, steps, _ in turns[:i]:

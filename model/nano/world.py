@@ -64,27 +64,27 @@ class World:
   def stem(self):
     """A name without extension, in one of many styles."""
     r, k = self.rng, self.rng.random()
-    if k < 0.38:
+    if k < 0.44:
       return self.nonsense()
-    if k < 0.50:
+    if k < 0.54:
       return self.word()
-    if k < 0.57:
+    if k < 0.61:
       return r.choice(COMMON_FILES)
-    if k < 0.70:
+    if k < 0.75:
       return self.term() + r.choice("_-") + self.term()
-    if k < 0.78:
-      return self.term() + r.choice(["_", "-", ""]) + str(r.randrange(1, r.choice([10, 100, 3000])))
-    if k < 0.83:
-      return self.term() + self.term().capitalize()
     if k < 0.86:
+      return self.term() + r.choice(["_", "-", ""]) + str(r.randrange(1, r.choice([10, 100, 3000])))
+    if k < 0.89:
+      return self.term() + self.term().capitalize()
+    if k < 0.92:
       return self.term().capitalize()
-    if k < 0.90:
-      return "".join(r.choice("0123456789abcdef") for _ in range(r.randrange(4, 9)))
     if k < 0.94:
-      return "".join(r.choice(LETTERS + "0123456789") for _ in range(r.randrange(4, 9)))
+      return "".join(r.choice("0123456789abcdef") for _ in range(r.randrange(4, 9)))
     if k < 0.96:
+      return "".join(r.choice(LETTERS + "0123456789") for _ in range(r.randrange(4, 8)))
+    if k < 0.975:
       return "%04d-%02d-%02d" % (r.randrange(2015, 2027), r.randrange(1, 13), r.randrange(1, 29))
-    if k < 0.985:
+    if k < 0.993:
       return self.term().upper()
     return self.term() + " " + self.term()
 
@@ -192,7 +192,7 @@ class World:
   def folder(self, make=True):
     """A folder that exists: one level mostly, sometimes two."""
     name = self.folder_name()
-    if self.rng.random() < 0.22:
+    if self.rng.random() < 0.12:
       name += "/" + self.folder_name()
     if make:
       os.makedirs(os.path.join(self.root, name), exist_ok=True)
