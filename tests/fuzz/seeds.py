@@ -46,6 +46,13 @@ def replies():
         yield case["prompt"][-600:]
 
 
+# Calls of each format, by its place in ChatFormat::names(); special tokens as bytes from F8 on.
+CALLS = [b"<tool_call>\n{\"name\": \"shell\", \"arguments\": {\"command\": \"ls\"}}\n</tool_call>",
+         *2 * [b"\xf8\xfafunction\xfcshell\n```json\n{\"command\": \"ls\"}\n```\xfb\xf9"],
+         b"\xf8\xfashell\xfc{\"command\": \"ls\"}\xfb\xf9", b"",
+         b"\xf8shell\xfacommand\xfb\xfcls\xfd\xfan\xfb\xfc5\xfd\xf9"]
+
+
 seeds = []
 if target == "gguf":
     seeds = [small_gguf(), *(quantised_gguf(*block) for block in BLOCKS)]
@@ -53,9 +60,12 @@ elif target == "tokenizer":
     golden = json.load(open(os.path.join(vectors, "deepseek-v3.2-golden.json"), encoding="utf-8"))
     seeds = [case["text"].encode() for case in golden]
 elif target == "turn_parser":
-    seeds = [mode + reply.encode() for reply in replies() for mode in (b"\0\0", b"\1\2")]
+    seeds = [mode + reply.encode() for reply in replies() for mode in (b"\x08\0", b"\x09\2")]
+    seeds += [bytes([2 * i, 3]) + call for i, call in enumerate(CALLS)]
 elif target == "constraint":
-    seeds = [reply.encode() for reply in replies()] + [bytes(range(256)) * 4]
+    seeds = [bytes([i]) + call for i, call in enumerate(CALLS)]
+    seeds += [b"\4" + reply.encode() for reply in replies()]
+    seeds += [bytes([i]) + bytes(range(256)) * 4 for i in range(len(CALLS))]
 elif target == "sse":
     call = {"index": 0, "id": "x", "function": {"name": "shell", "arguments": "{}"}}
     delta = {"content": "a", "reasoning_content": "b", "tool_calls": [call]}
