@@ -92,15 +92,26 @@ void read_mxfp4(const std::byte* in, Block& out) {
 
 // 64 bytes: for each half of 128 values its own 32 bytes, which hold 4 times 32 codes of 2 bits.
 void pairs_of_256(const std::byte* pairs, std::uint8_t* codes) {
-  for (int i = 0; i < 256; ++i) {
-    codes[i] = at(pairs, i / 128 * 32 + i % 32) >> (i % 128 / 32 * 2) & 3;
+  for (int g = 0; g < 8; ++g) {
+    const std::byte* const in = pairs + g / 4 * 32;
+    for (int l = 0; l < 32; ++l) codes[32 * g + l] = at(in, l) >> (g % 4 * 2) & 3;
   }
 }
 
 // 128 bytes: each 32 of them hold 64 codes, the low nibbles first.
 void nibbles_of_256(const std::byte* nibbles, std::uint8_t* codes) {
-  for (int i = 0; i < 256; ++i) {
-    codes[i] = at(nibbles, i / 64 * 32 + i % 32) >> (i % 64 / 32 * 4) & 15;
+  for (int g = 0; g < 8; ++g) {
+    const std::byte* const in = nibbles + g / 2 * 32;
+    for (int l = 0; l < 32; ++l) codes[32 * g + l] = at(in, l) >> (g % 2 * 4) & 15;
+  }
+}
+
+// 32 bytes: bit g of byte l is bit `to` of code 32 g + l.
+void single_bits(const std::byte* bits, int to, std::uint8_t* codes) {
+  for (int g = 0; g < 8; ++g) {
+    for (int l = 0; l < 32; ++l) {
+      codes[32 * g + l] |= static_cast<std::uint8_t>((at(bits, l) >> g & 1) << to);
+    }
   }
 }
 
@@ -124,9 +135,7 @@ void read_q3_k(const std::byte* in, Block& out) {
     out.minimums[g] = 0;
   }
   pairs_of_256(in + 32, out.codes);
-  for (int i = 0; i < 256; ++i) {
-    out.codes[i] |= static_cast<std::uint8_t>((at(in, i % 32) >> (i / 32) & 1) << 2);
-  }
+  single_bits(in, 2, out.codes);
 }
 
 // Eight scales and eight minimums of 6 bits in 12 bytes, each for 32 values.
@@ -154,9 +163,7 @@ void read_q5_k(const std::byte* in, Block& out) {
   out.minimum = half(in + 2);
   scales_and_minimums(in + 4, out);
   nibbles_of_256(in + 48, out.codes);
-  for (int i = 0; i < 256; ++i) {
-    out.codes[i] |= static_cast<std::uint8_t>((at(in, 16 + i % 32) >> (i / 32) & 1) << 4);
-  }
+  single_bits(in + 16, 4, out.codes);
 }
 
 void read_q6_k(const std::byte* in, Block& out) {
@@ -166,9 +173,12 @@ void read_q6_k(const std::byte* in, Block& out) {
     out.minimums[g] = 0;
   }
   pairs_of_256(in + 128, out.codes);
-  for (int i = 0; i < 256; ++i) {  // each 64 bytes hold 128 nibbles, the low ones first
-    const int low = at(in, i / 128 * 64 + i % 64) >> (i % 128 / 64 * 4) & 15;
-    out.codes[i] = static_cast<std::uint8_t>(out.codes[i] << 4 | low);
+  for (int g = 0; g < 4; ++g) {  // each 64 bytes hold 128 nibbles, the low ones first
+    const std::byte* const low = in + g / 2 * 64;
+    for (int l = 0; l < 64; ++l) {
+      const int code = out.codes[64 * g + l] << 4 | (at(low, l) >> (g % 2 * 4) & 15);
+      out.codes[64 * g + l] = static_cast<std::uint8_t>(code);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 #include "model/net/weights.h"
 
+#include <algorithm>
 #include <string>
 
 #include "model/error.h"
@@ -94,8 +95,9 @@ class Loader {
         }
       }
     }
-    w.k_b = from_values(prefix_ + "attn_k_b", {c_.nope, c_.kv_lora, c_.heads}, k);
-    w.v_b = from_values(prefix_ + "attn_v_b", {c_.kv_lora, c_.value, c_.heads}, v);
+    const bool exact = both.type == Type::f32;
+    w.k_b = from_values(prefix_ + "attn_k_b", {c_.nope, c_.kv_lora, c_.heads}, k, exact);
+    w.v_b = from_values(prefix_ + "attn_v_b", {c_.kv_lora, c_.value, c_.heads}, v, exact);
   }
 
   void indexer(LayerWeights& w) {
@@ -149,12 +151,15 @@ class Loader {
   Vector vector(const std::string& name, int n) { return backend_.add_vector(tensor(name, {n})); }
   Norm norm(const std::string& name, int n) { return {.weight = vector(name, n), .eps = c_.eps}; }
   Matrix from_values(std::string name, std::vector<std::int64_t> ne,
-                     const std::vector<float>& values) {
+                     const std::vector<float>& values, bool exact) {
+    std::vector<std::uint16_t> halves(exact ? 0 : values.size());
+    std::transform(values.begin(), values.begin() + halves.size(), halves.begin(), f32_to_f16);
+    const void* data = exact ? static_cast<const void*>(values.data()) : halves.data();
     return backend_.add_matrix({.name = std::move(name),
-                                .type = Type::f32,
+                                .type = exact ? Type::f32 : Type::f16,
                                 .ne = std::move(ne),
-                                .data = reinterpret_cast<const std::byte*>(values.data()),
-                                .bytes = values.size() * sizeof(float)});
+                                .data = static_cast<const std::byte*>(data),
+                                .bytes = values.size() * (exact ? 4 : 2)});
   }
 
   const GgufFile& file_;

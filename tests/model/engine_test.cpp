@@ -209,7 +209,7 @@ TEST_P(FastPath, DivergesHardlyFromAnF32EvaluationOfTheSameFile) {
 INSTANTIATE_TEST_SUITE_P(Types, FastPath,
                          ::testing::Values("f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1",
                                            "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq2_xxs",
-                                           "iq4_nl", "iq4_xs", "mxfp4"),
+                                           "iq4_nl", "iq4_xs", "mxfp4", "kv_b"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -19,10 +19,12 @@ for path in sorted(glob.glob(os.path.join(here, "logits-*.json"))):
     wanted = vector.get("model_sha256")
     if wanted and hashlib.sha256(open(out, "rb").read()).hexdigest() != wanted:
         sys.exit(f"{out}: this numpy draws other numbers than the one that made {path}")
-# The types that the fast path computes.
-for kind in ("f16", "bf16", *encode_blocks.TYPES):
-    out = os.path.join(sys.argv[1], f"tiny-{kind}.gguf")
+# The types that the fast path computes; and a file as they were before kv_b was split.
+fast = {kind: ["--type", kind] for kind in ("f16", "bf16", *encode_blocks.TYPES)}
+fast["kv_b"] = ["--type", "q5_0", "--set", "kvb=1"]
+for name, options in fast.items():
+    out = os.path.join(sys.argv[1], f"tiny-{name}.gguf")
     # All experts and all tokens are used: a choice that flips would hide what is compared.
     subprocess.run([sys.executable, os.path.join(here, "random_model.py"), out, "--preset", "tiny",
-                    "--type", kind, "--seed", "3", "--set", "used=8", "--set", "topk=4096",
-                    "--set", "q_lora=256", "--set", "layers=3"], check=True)
+                    "--seed", "3", "--set", "used=8", "--set", "topk=4096", "--set", "q_lora=256",
+                    "--set", "layers=3", *options], check=True)
