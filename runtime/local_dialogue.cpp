@@ -15,7 +15,7 @@ namespace corvid::runtime {
 namespace {
 
 // From the engine thread to a coroutine on the io thread: progress is merged, the outcome comes
-// once.
+// once. It may end on either thread, and after the io thread's loop.
 template <typename Outcome>
 class Mailbox : public std::enable_shared_from_this<Mailbox<Outcome>> {
  public:
@@ -24,12 +24,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<Outcome>> {
     std::optional<double> prefill_fraction;
     std::optional<Outcome> outcome;
     std::exception_ptr error;
-    bool last() const { return outcome || error; }
   };
-
-  explicit Mailbox(const asio::any_io_executor& io) : bell_(io) {
-    bell_.expires_at(asio::steady_timer::time_point::max());
-  }
 
   // Engine thread.
   void put_progress(const model::Delta& delta, double prefill_fraction) {
@@ -48,11 +43,47 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<Outcome>> {
   }
 
   // io thread.
+  void set_bell(asio::steady_timer* bell) {
+    std::lock_guard lock(mutex_);
+    bell_ = bell;
+  }
   Mail take() {
     std::lock_guard lock(mutex_);
     rung_ = false;
     return std::exchange(mail_, {});
   }
+
+ private:
+  void ring() {
+    if (!bell_ || std::exchange(rung_, true)) return;
+    auto on_io_thread = [self = this->shared_from_this()] {
+      if (self->bell_) self->bell_->cancel();
+    };
+    asio::post(bell_->get_executor(), std::move(on_io_thread));
+  }
+
+  std::mutex mutex_;
+  Mail mail_;
+  bool rung_ = false;
+  asio::steady_timer* bell_ = nullptr;  // set and used on the io thread; null when nobody listens
+};
+
+// The io thread's end of a mailbox and of the job behind it: both are let go with this.
+template <typename Outcome>
+class Listener {
+ public:
+  Listener(const asio::any_io_executor& io, std::shared_ptr<Mailbox<Outcome>> mailbox)
+      : bell_(io, asio::steady_timer::time_point::max()), mailbox_(std::move(mailbox)) {
+    mailbox_->set_bell(&bell_);
+  }
+  ~Listener() {
+    mailbox_->set_bell(nullptr);
+    stop_.request_stop();
+  }
+  Listener(const Listener&) = delete;
+
+  Mailbox<Outcome>& mailbox() { return *mailbox_; }
+  std::stop_source& stop() { return stop_; }
   asio::awaitable<void> wait() {
     boost::system::error_code rung;
     auto token = asio::redirect_error(asio::use_awaitable, rung);
@@ -60,25 +91,18 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<Outcome>> {
   }
 
  private:
-  void ring() {
-    if (std::exchange(rung_, true)) return;
-    asio::post(bell_.get_executor(), [self = this->shared_from_this()] { self->bell_.cancel(); });
-  }
-
-  std::mutex mutex_;
-  Mail mail_;
-  bool rung_ = false;
-  asio::steady_timer bell_;  // io thread only
+  asio::steady_timer bell_;
+  std::shared_ptr<Mailbox<Outcome>> mailbox_;
+  std::stop_source stop_;
 };
 
 // Waits for the outcome. When this coroutine is cancelled it stops the job, and still waits for
 // what the job has to say.
 template <typename Outcome>
-asio::awaitable<Outcome> outcome_of(std::shared_ptr<Mailbox<Outcome>> mailbox,
-                                    std::stop_source stop, OnDelta on_delta) {
+asio::awaitable<Outcome> outcome_of(Listener<Outcome>& listener, OnDelta on_delta) {
   co_await asio::this_coro::throw_if_cancelled(false);
   for (;;) {
-    auto mail = mailbox->take();
+    auto mail = listener.mailbox().take();
     if (mail.prefill_fraction && on_delta) {
       ReplyProgress progress;
       progress.delta = std::move(mail.delta);
@@ -87,10 +111,10 @@ asio::awaitable<Outcome> outcome_of(std::shared_ptr<Mailbox<Outcome>> mailbox,
     }
     if (mail.error) std::rethrow_exception(mail.error);
     if (mail.outcome) co_return std::move(*mail.outcome);
-    co_await mailbox->wait();
+    co_await listener.wait();
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() == asio::cancellation_type::none) continue;
-    stop.request_stop();
+    listener.stop().request_stop();
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   }
 }
@@ -124,7 +148,8 @@ asio::awaitable<void> LocalDialogue::replace(std::vector<Entry> entries) {
 
 asio::awaitable<model::Turn> LocalDialogue::reply(OnDelta on_delta) {
   const asio::any_io_executor io = co_await asio::this_coro::executor;
-  auto mailbox = std::make_shared<Mailbox<model::Turn>>(io);
+  auto mailbox = std::make_shared<Mailbox<model::Turn>>();
+  Listener<model::Turn> listener(io, mailbox);
   ReplyRequest request;
   request.prompt = transcript_.prompt();
   request.constraint = [&model = model_, tools = tools_, thinking = transcript_.thinking()] {
@@ -144,9 +169,8 @@ asio::awaitable<model::Turn> LocalDialogue::reply(OnDelta on_delta) {
   request.on_done = [mailbox](model::Turn turn, std::exception_ptr error) {
     mailbox->put_outcome(std::move(turn), error);
   };
-  std::stop_source stop;
-  engine_.submit(timeline_, std::move(request), stop.get_token());
-  auto outcome = outcome_of(mailbox, stop, std::move(on_delta));
+  engine_.submit(timeline_, std::move(request), listener.stop().get_token());
+  auto outcome = outcome_of(listener, std::move(on_delta));
   model::Turn turn = co_await std::move(outcome);
   transcript_.append(Reply{turn, ""});
   co_return turn;
@@ -154,15 +178,15 @@ asio::awaitable<model::Turn> LocalDialogue::reply(OnDelta on_delta) {
 
 asio::awaitable<Dialogue::SettleCost> LocalDialogue::settle() {
   const asio::any_io_executor io = co_await asio::this_coro::executor;
-  auto mailbox = std::make_shared<Mailbox<SettleRequest::Cost>>(io);
+  auto mailbox = std::make_shared<Mailbox<SettleRequest::Cost>>();
+  Listener<SettleRequest::Cost> listener(io, mailbox);
   SettleRequest request;
   request.tokens = transcript_.settled();
   request.on_done = [mailbox](SettleRequest::Cost cost, std::exception_ptr error) {
     mailbox->put_outcome(cost, error);
   };
-  std::stop_source stop;
-  engine_.submit(timeline_, std::move(request), stop.get_token());
-  auto outcome = outcome_of<SettleRequest::Cost>(mailbox, stop, nullptr);
+  engine_.submit(timeline_, std::move(request), listener.stop().get_token());
+  auto outcome = outcome_of(listener, nullptr);
   const SettleRequest::Cost cost = co_await std::move(outcome);
   co_return SettleCost{cost.dropped, cost.prefilled};
 }

@@ -66,7 +66,7 @@ ask(a_list, "{file} lacks one line at the end: {text}", ADD, ADDED)
 ask(a_list, "stick the line {text} onto the end of {file}", ADD, ADDED)
 ask(a_list, "add {a} to my list in {file}", "echo {a} >> {file}; echo added",
     {"{file}": "{before}{a}\n"})
-ask(a_list, "write {text} after the last line of {file}", ADD, ADDED)
+ask(a_list, "below the final line of {file}, put {text}", ADD, ADDED)
 ask(a_list, "extend {file} by two lines, {a} and then {b}",
     "printf '%s\\n' {a} {b} >> {file}; echo added", {"{file}": "{before}{a}\n{b}\n"})
 ask(a_list, "append {a} to both {file} and {inner}",
@@ -154,7 +154,7 @@ ask(to_move, "Move {f1} into the folder {d}.", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "put the file {f1} in {d}", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "please move all .{e1} files of this folder to {d}", "mv *.{e1} {d}/; echo moved",
     BOTH)
-ask(to_move, "{f1} is in the wrong place, it belongs in {d}", "mv {f1} {d}/; echo moved", F1)
+ask(to_move, "{f1} got misplaced, its home is {d}", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "move everything that ends in .{e1} from {a} to {b}",
     "mv {a}/*.{e1} {b}/; echo moved",
     {"{a}/{i1}": None, "{a}/{i2}": None, "{b}/{i1}": "{i1t}", "{b}/{i2}": "{i2t}"})
@@ -235,7 +235,7 @@ ask(often, "every {old} in {file} has to become {new}", SED, AFTER)
 ask(once, "in {file} the word {old} should be {new}", SED, AFTER)
 ask(change_setting(flat_settings, "toml", to=lambda w: w.number(100, 999),
                    value=lambda w: w.number(1000, 9999)),
-    "set {key} to {new} in {file}", AT, AFTER)
+    "{key} in {file} ought to have the value {new}", AT, AFTER)
 ask(change_setting(flat_settings, "json", to=port, value=port, key="port"),
     "please change the port in {file} to {new}", AT, AFTER)
 ask(once, "{file} still says {old}. Make it {new}.", SED, AFTER)

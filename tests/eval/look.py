@@ -86,7 +86,7 @@ ask(one_text, "How long is {file}, counted in lines?", "wc -l < {file}", says=("
 ask(one_text, "line count of {file} please", "wc -l < {file}", says=("{lines}",))
 ask(one_text, "Could you tell me how many lines there are in {file}?", "wc -l < {file}",
     says=("{lines}",))
-ask(one_text, "number of lines in `{file}`?", "wc -l < {file}", says=("{lines}",))
+ask(one_text, "`{file}` runs to how many lines?", "wc -l < {file}", says=("{lines}",))
 ask(one_text, "how many of the lines in {file} are empty?", "grep -c '^$' {file}",
     says=("{blank}",))
 ask(several_texts, "how many lines do all the .{ext} files in {d} add up to?",
@@ -224,7 +224,7 @@ ask(needle, "where does the word {word} show up?", GREP, pick=("{file}", "@paths
 ask(needle, "grep the whole folder for {word}, which file has it", GREP,
     pick=("{file}", "@paths"))
 ask(needle, "show me the line that has {word} in it", "grep -rh {word} .", says=("{line}",))
-ask(needle, "On which line of {path} is {word}?", "grep -n {word} {path} | cut -d: -f1",
+ask(needle, "{word} occurs once in {path}; give me the number of that line", "grep -n {word} {path} | cut -d: -f1",
     says=("{number}",))
 ask(needle, "at what line number does {word} turn up in {path}?",
     "grep -n {word} {path} | cut -d: -f1", says=("{number}",))
@@ -294,7 +294,7 @@ ask(sizes, "biggest file below {d} including its subfolders, please", BIG,
     pick=("{big}", "@names"))
 ask(flat_sizes, "I want to free some space. Which single file in {d} is the largest?", BIG,
     pick=("{big}", "@names"))
-ask(flat_sizes, "which is larger, {a} or {b}?", "ls -S {a} {b} | head -1", pick=("{b}", "{a}"))
+ask(flat_sizes, "{a}, {b}: tell me the bigger of the two", "ls -S {a} {b} | head -1", pick=("{b}", "{a}"))
 
 
 # --- newest -------------------------------------------------------------------------------------
@@ -479,9 +479,9 @@ ask = read.ask
 FLAT = "grep -w {key} {file} | sed 's/.*[:=] *//; s/[\",]//g'"
 IN = "grep -A9 '\\b{section}\\b' {file} | grep -w -m1 {key} | sed 's/.*[:=] *//; s/[\",]//g'"
 value, no_decoy = ("{value}",), ("{decoy}",)
-ask(scene(flat_settings, "json"), "to which value is {key} set in {file}?", FLAT, says=value)
+ask(scene(flat_settings, "json"), "what has been chosen for {key} over in {file}?", FLAT, says=value)
 ask(scene(flat_settings, "ini"), "read me the value of {key} out of {file}", FLAT, says=value)
-ask(scene(flat_settings, "toml"), "which {key} does {file} use?", FLAT, says=value)
+ask(scene(flat_settings, "toml"), "{file} names a {key}. which one?", FLAT, says=value)
 ask(scene(settings, "json"), "In {file}, what's the {key} of {section}?", IN, says=value,
     lacks=no_decoy)
 ask(scene(settings, "toml"), "I need {section}.{key} from {file}, please look it up", IN, says=value,

@@ -172,7 +172,7 @@ ask(two_bad, "how many tests fail in {script}?", "bash {script} | tail -1 | cut 
 ask(suite, "when you run {script}, how many of the tests pass?",
     "bash {script} | grep -ciE '^(ok|PASS)'", says=("{n_good}",))
 ask(green_plain, "check whether my tests still work", RUN, means="passes")
-ask(suite, "what does {script} complain about?", RUN, **BAD)
+ask(suite, "which complaint does {script} print?", RUN, **BAD)
 ask(inner_suite, "run the checks in the tests folder and say what fails", RUN, **BAD)
 ask(plain_suite, "which test is failing, and which value did it expect?", RUN,
     says=("@bad", "{want}"), lacks=("@good",))
@@ -321,10 +321,10 @@ ask(twins, "Are {a} and {b} identical?", CMP, means="same")
 ask(pair, "does {a} say the same as {b}?", CMP, means="different")
 ask(pair, "compare {a} with {b} and tell me which line is different",
     "diff {a} {b} | head -1 | sed 's/c.*//'", any_of=("{number}", "{new}"))
-ask(pair, "what's the difference between {a} and {b}?", "diff {a} {b}", says=("{old}", "{new}"))
+ask(pair, "how do {a} and {b} differ from one another?", "diff {a} {b}", says=("{old}", "{new}"))
 ask(pair, "do the files {a} and {b} differ?", CMP, means="different")
 ask(one_more, "which line of {long} is not in {short}?", "diff {short} {long}", says=("{extra}",))
-ask(one_more, "what does {long} have that {short} lacks?", "diff {short} {long}",
+ask(one_more, "name what stands in {long} but not in {short}", "diff {short} {long}",
     says=("{extra}",))
 ask(pair, "diff {a} {b}, what changed?", "diff {a} {b}", says=("{old}", "{new}"))
 ask(changed_lines, "how many lines are different between {a} and {b}?",

@@ -74,7 +74,7 @@ ask(to_move, "make the folder {new}, move {f1} and {f2} into it and list what is
     says=("{f1}", "{f2}"))
 ask(settings_copy, "read the port from {file} and save it in {goal}",
     "grep -o '[0-9]*' {file} | grep {value} > {goal}; cat {goal}", {"{goal}": "{value}\n"})
-ask(config_to_edit, "set {key} in {file} to {to}. what was it before?",
+ask(config_to_edit, "make {key} in {file} equal {to} and report the former value",
     "sed -i 's/{value}/{to}/' {file}; echo {value}", {"{file}": "{after}"}, says=("{value}",))
 ask(big_to_note, "find the biggest file in {d} and write its name into {goal}",
     "ls -S {d} | head -1 > {goal}; cat {goal}",
@@ -93,7 +93,7 @@ ask(found_to_edit, "look for the file with {word} in it and rename it to {goal}.
     {"{path}": None, "{renamed}": "{text}"})
 ask(once, "replace {old} by {new} in {file} and then show me the line",
     "sed -i 's/{old}/{new}/' {file}; grep {new} {file}", {"{file}": "{after}"}, says=("{new}",))
-ask(a_name, "rename {old} to {new} and move it into {d}", "mv {old} {d}/{new}; echo done",
+ask(a_name, "{old} gets the name {new}, then goes into {d}", "mv {old} {d}/{new}; echo done",
     {"{old}": None, "{d}/{new}": "{text}"})
 ask(a_name, "first make a folder {bare}, then move {old} there, and last tell me how many files "
     "{bare} has", "mkdir {bare}; mv {old} {bare}/; ls {bare} | wc -l",
@@ -129,13 +129,13 @@ def absent(w):
 missing = Family("missing")
 ask = missing.ask
 GONE = "echo it does not exist"
-ask(absent, "how many lines are there in {file}?", GONE, means="missing")
+ask(absent, "the line count of {file}, would you?", GONE, means="missing")
 ask(absent, "What is the {key} in {ghost}?", GONE, means="missing")
 ask(absent, "please read {d}/{ghost} to me", GONE, means="missing")
 ask(absent, "move {file} into {d}, would you?", GONE, means="missing")
 ask(absent, "I want {file} to be renamed {new}.md", GONE, means="missing")
 ask(absent, "which file in {gone} is the largest?", GONE, means="missing")
-ask(absent, "what value has {nokey} in {json}?", GONE, means="missing")
+ask(absent, "{json}: what stands there for {nokey}?", GONE, means="missing")
 ask(absent, "{old} should be {word} in {there}, please change that",
     "echo {old} not found in {there}", means="missing")
 ask(absent, "count the files of the folder {gone}", GONE, means="missing")
@@ -185,11 +185,11 @@ def wavering(w):
 talk(one_folder, Turn("how many files do we have in {d}?", look.COUNT_ALL, says=("{all}",)),
      Turn("and how many of them are .{ext} files?", look.COUNT_EXT, says=("{some}",)))
 talk(one_text, Turn("how many lines are in the file {file}", "wc -l < {file}", says=("{lines}",)),
-     Turn("and words?", "wc -w < {file}", says=("{words}",)))
+     Turn("the same for words?", "wc -w < {file}", says=("{words}",)))
 talk(flat_sizes, Turn("biggest file in the folder {d}?", look.BIG, pick=("{big}", "@names")),
-     Turn("how many bytes is that?", "stat -c %s {d}/{big}", says=("{bytes}",)))
+     Turn("so what does it weigh, in bytes?", "stat -c %s {d}/{big}", says=("{bytes}",)))
 talk(flat_sizes, Turn("what is the largest file of {d}", look.BIG, pick=("{big}", "@names")),
-     Turn("and the smallest?", "ls -Sr {d} | head -1", pick=("{small}", "@names")))
+     Turn("which one is at the other end, the smallest?", "ls -Sr {d} | head -1", pick=("{small}", "@names")))
 talk(ages, Turn("newest file of {d}?", look.NEW, pick=("{new}", "@names")),
      Turn("now the oldest one", "ls -tr {d} | head -1", pick=("{old}", "@names")))
 talk(blank_page, Turn("make a file {file} with {text} in it", "echo '{text}' > {file}; echo done"),
@@ -197,10 +197,10 @@ talk(blank_page, Turn("make a file {file} with {text} in it", "echo '{text}' > {
      after={"{file}": "{text}\n{a}\n"})
 talk(blank_page, Turn("create the file {file} with the word {a}", "echo {a} > {file}; echo done"),
      Turn("rename it to {new}.md", "mv {file} {new}.md; echo done"),
-     Turn("what is in there now?", "cat {new}.md", says=("{a}",)),
+     Turn("show me its content now", "cat {new}.md", says=("{a}",)),
      after={"{new}.md": "{a}\n"})
 talk(needle, Turn("which of the files has {word} in it?", look.GREP, pick=("{file}", "@paths")),
-     Turn("on which line?", "grep -n {word} {path} | cut -d: -f1", says=("{number}",)))
+     Turn("in what line of it?", "grep -n {word} {path} | cut -d: -f1", says=("{number}",)))
 talk(scene(flat_settings, "json", key="port", value=port),
      Turn("which port is set in {file}?", look.FLAT, says=("{value}",)),
      Turn("write that number to port.txt", "echo {value} > port.txt; echo done"),
@@ -220,13 +220,13 @@ talk(wavering, Turn("in {file}, replace the word {old} with {new}",
      after={"{file}": "{last}"})
 talk(broken("product"), Turn("run ./test.sh. what fails?", "bash test.sh | grep FAIL",
                            says=("product",)),
-     Turn("fix it, the function is in {lib}", "sed -i 's/1 + /1 * /' {lib}; echo fixed"),
+     Turn("repair that, you find the function in {lib}", "sed -i 's/1 + /1 * /' {lib}; echo fixed"),
      check=project.FIXED, may_change=("{lib}",))
 talk(absent, Turn("how many words are there in {file}?", "echo no such file", means="missing"),
      Turn("oh sorry, I meant {there}", "wc -w < {there}", says=("{n}",)))
 talk(a_list, Turn("append {a} to the file {file}", "echo {a} >> {file}; echo added"),
-     Turn("and {b} after it", "echo {b} >> {file}; echo added"),
-     Turn("which line is the last one now?", "tail -1 {file}", says=("{b}",)),
+     Turn("then {b} as the next line", "echo {b} >> {file}; echo added"),
+     Turn("what does its last line say now?", "tail -1 {file}", says=("{b}",)),
      after={"{file}": "{before}{a}\n{b}\n"})
 
 FAMILIES = [chain, missing, beyond, follow]

@@ -100,6 +100,18 @@ TEST_F(LocalDialogueTest, SaysWhatTheModelSaid) {
   EXPECT_EQ(turn.tokens, scripted.tokens_of({.reasoning = "A greeting.", .content = "Hello!"}));
 }
 
+TEST_F(LocalDialogueTest, OutlivesALoopThatEndsWhileTheModelSpeaks) {
+  user("hi");
+  scripted.says({.content = "A first answer that nobody waits for."});
+  {
+    asio::io_context loop;
+    auto first = dialogue->reply([&](const ReplyProgress&) { loop.stop(); });
+    asio::co_spawn(loop, std::move(first), [](std::exception_ptr, const model::Turn&) {});
+    loop.run();
+  }
+  EXPECT_EQ(reply({.content = "Hello!"}).content, "Hello!");
+}
+
 TEST_F(LocalDialogueTest, InATurnOfTwentyCallsEachTokenIsComputedOnce) {
   user("take twenty steps");
   for (int i = 0; i <= 20; ++i) {
