@@ -43,9 +43,11 @@ LocalModel load_local_model(std::shared_ptr<const model::GgufFile> file,
   local.profile = profile_of(*file);
   local.engine = model::Engine::load(std::move(file), std::move(options));
   local.description = local.name + " (" + local.engine->description() + ")";
-  // DeepSeek recommends temperature 1, top-p 0.95 for local use (model card of V3.2); a model with
-  // a profile has been examined in greedy mode.
-  if (!local.profile) local.sampling = {.temperature = 1, .top_p = 0.95};
+  // A model with a profile has been examined in greedy mode.
+  if (!local.profile) {
+    const model::RecommendedSampling recommended = local.format->sampling();
+    local.sampling = {.temperature = recommended.temperature, .top_p = recommended.top_p};
+  }
   local.constraint = [format = local.format, tokenizer = local.tokenizer](
                          std::span<const model::ToolSpec> tools, model::Thinking thinking) {
     return model::call_constraint(format, tokenizer, tools, thinking);

@@ -112,11 +112,11 @@ void read_experts(const Keys& keys, Config& c) {
   c.weights_scale = static_cast<float>(keys.maybe_number("expert_weights_scale").value_or(1));
   if (c.weights_scale == 0) c.weights_scale = 1;
   c.normalise_weights = keys.maybe("expert_weights_norm", 0, 1).value_or(0) != 0;
-  // GLM-4.7-Flash files lack the key and are sigmoid-gated.
+  // GLM-4.7-Flash is sigmoid-gated; its files lack the key, and early ones have it wrong.
   const bool glm_flash = (c.layers == 47 || c.layers == 48) && c.vocab == 154880;
   const int gating = keys.maybe("expert_gating_func", 0, 100).value_or(0);
   if (gating > 2) keys.fail("expert_gating_func", "must be 1 (softmax) or 2 (sigmoid)");
-  c.gating = gating == 2 || (gating == 0 && glm_flash) ? Gating::sigmoid : Gating::softmax;
+  c.gating = gating == 2 || glm_flash ? Gating::sigmoid : Gating::softmax;
   // Old V3 and R1 files lack the groups; all models with 256 experts of that time have 8, 4 used.
   const bool old_v3 = c.architecture == "deepseek2" && c.experts == 256;
   c.expert_groups = keys.maybe("expert_group_count", 0, c.experts).value_or(old_v3 ? 8 : 1);

@@ -163,7 +163,8 @@ class Rendering {
   void assistant(std::size_t i) {
     const Message& message = messages_[i];
     const bool after_results = awaiting_ == Role::tool;
-    if (i > last_user_) {
+    const bool kept = format_.reasoning_rule() == ReasoningRule::always;
+    if (i > last_user_ || kept) {
       out_.add(format_.present(message, thinking(after_results), after_results));
     } else {
       Turn turn;

@@ -55,6 +55,12 @@ struct ReplyPlace {
   bool with_tools = false;
 };
 
+// How to sample from the models of a format, as their authors recommend it for work with tools.
+struct RecommendedSampling {
+  float temperature = 1;
+  float top_p = 0.95F;
+};
+
 class ChatFormat {
  public:
   static std::vector<std::string_view> names();
@@ -73,6 +79,7 @@ class ChatFormat {
   virtual ReasoningRule reasoning_rule() const = 0;
   // What the reply at this place does when thinking is asked for.
   virtual Thinking thinking(Thinking asked, ReplyPlace) const { return asked; }
+  virtual RecommendedSampling sampling() const = 0;
   virtual const ReplySyntax& syntax() const = 0;
   // All special tokens that prompts and replies are written with.
   virtual std::vector<std::string_view> special_tokens() const = 0;

@@ -278,7 +278,7 @@ void Tokenizer::Tables::read_merges(const GgufFile& file) {
 
 Token Tokenizer::Tables::read_id(const GgufFile& file, const char* key) const {
   const std::optional<std::int64_t> id = file.integer(key);
-  if (!id) throw ModelError(file.name() + ": key '" + key + "' is missing");
+  if (!id) return -1;
   if (*id < 0 || *id >= static_cast<std::int64_t>(specials.size())) {
     throw ModelError(file.name() + ": key '" + key + "' is not a token of the vocabulary");
   }

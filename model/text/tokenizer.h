@@ -43,7 +43,7 @@ class Tokenizer {
   ~Tokenizer();
 
   int vocab_size() const;
-  Token bos() const;
+  Token bos() const;  // -1: the file names none
   Token eos() const;
 
   // Plain text, special tokens off.

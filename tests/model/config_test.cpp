@@ -56,10 +56,10 @@ TEST(Config, GlmFlashHasSigmoidGatesThoughItsFilesDoNotSaySo) {
   EXPECT_TRUE(c.normalise_weights);
 }
 
-TEST(Config, WhatAFileSaysOfItsGatesCounts) {
+TEST(Config, WhatEarlyFilesOfGlmFlashSayOfItsGatesIsWrong) {
   testing::GgufWriter writer = glm_flash();
   writer.u32("deepseek2.expert_gating_func", 1);
-  EXPECT_EQ(read_config(*testing::gguf_from(writer.bytes())).gating, Gating::softmax);
+  EXPECT_EQ(read_config(*testing::gguf_from(writer.bytes())).gating, Gating::sigmoid);
 }
 
 }  // namespace

@@ -113,8 +113,9 @@ def main():
         out["deepseek-v3.1"] |= vectors(
             lambda m: v31(with_text_arguments(m), thinking=thinking), thinking=thinking)
         for tools in (None, TOOLS):
-            out["glm-4.7"] |= vectors(lambda m: glm(m, tools=tools, enable_thinking=thinking),
-                                      tools=tools, thinking=thinking)
+            out["glm-4.7"] |= vectors(
+                lambda m: glm(m, tools=tools, enable_thinking=thinking, clear_thinking=False),
+                tools=tools, thinking=thinking)
     json.dump(out, sys.stdout, ensure_ascii=False, indent=1)
     print()
 

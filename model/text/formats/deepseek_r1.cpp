@@ -64,6 +64,7 @@ class Format : public ChatFormat {
     if (reasons_) tokens.insert(tokens.end(), {kThink, kEndThink});
     return tokens;
   }
+  RecommendedSampling sampling() const override { return {reasons_ ? 0.6F : 0.3F, 0.95F}; }
   const ReplySyntax& syntax() const override {
     static const ReplySyntax kReasoner(parts("\n\n")), kPlain(parts(""));
     return reasons_ ? kReasoner : kPlain;

@@ -50,6 +50,7 @@ class Format : public ChatFormat {
   ReasoningRule reasoning_rule() const override { return ReasoningRule::always; }
   Thinking thinking(Thinking, ReplyPlace) const override { return Thinking::off; }
   std::vector<std::string_view> special_tokens() const override { return {kBos, kEos}; }
+  RecommendedSampling sampling() const override { return {0.3F, 0.95F}; }
   const ReplySyntax& syntax() const override {
     static const ReplySyntax kSyntax({
         .ends = {kEos},

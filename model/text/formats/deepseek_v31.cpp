@@ -43,6 +43,7 @@ class Format : public ChatFormat {
     return {kBos,      kEos,  kUser,    kAssistant, kThink,  kEndThink, kCalls,
             kEndCalls, kCall, kEndCall, kSeparator, kOutput, kEndOutput};
   }
+  RecommendedSampling sampling() const override { return {0.6F, 0.95F}; }
   const ReplySyntax& syntax() const override {
     static const ReplySyntax kSyntax({
         .marks = {kCalls, kEndCalls, kCall, kEndCall, kSeparator},

@@ -79,6 +79,7 @@ class Format : public ChatFormat {
   std::vector<std::string_view> special_tokens() const override {
     return {kBos, kEos, kUser, kAssistant, kThink, kEndThink};
   }
+  RecommendedSampling sampling() const override { return {1, 0.95F}; }
   const ReplySyntax& syntax() const override {
     static const ReplySyntax kSyntax({
         .ends = {kEos},

@@ -1,6 +1,7 @@
 // GLM-4.7 and GLM-4.7-Flash. A reply ends with the token that begins the next message, so no end
 // token is part of history. Whether a value is text or JSON is told by the tool's schema alone.
-// Source: the models' template.
+// Reasoning is kept, which the authors recommend for work with tools ("preserved thinking": the
+// template's clear_thinking is false). Sources: the models' template and model cards.
 #include "model/text/formats/formats.h"
 #include "model/text/json_text.h"
 
@@ -57,11 +58,12 @@ class Format : public ChatFormat {
  public:
   std::string_view name() const override { return "glm-4.7"; }
   int version() const override { return 1; }
-  ReasoningRule reasoning_rule() const override { return ReasoningRule::turn; }
+  ReasoningRule reasoning_rule() const override { return ReasoningRule::always; }
   std::vector<std::string_view> special_tokens() const override {
     return {kMask, kSop,     kSystem, kUser,   kAssistant, kObservation, kThink,    kEndThink,
             kCall, kEndCall, kKey,    kEndKey, kValue,     kEndValue,    kResponse, kEndResponse};
   }
+  RecommendedSampling sampling() const override { return {0.7F, 1}; }
   const ReplySyntax& syntax() const override {
     static const ReplySyntax kSyntax({
         .marks = {kCall, kEndCall, kKey, kEndKey, kValue, kEndValue},
