@@ -1,6 +1,7 @@
 #include "model/engine.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstdio>
 
@@ -15,16 +16,18 @@ constexpr int kMaxBatch = 512;
 
 std::string describe(const GgufFile& file, const Config& config, const Backend& backend) {
   double elements = 0;
-  const TensorView* largest = nullptr;  // names the type that most weights have
+  std::array<double, kTypeIds> of_type{};
   for (const TensorView& tensor : file.tensors()) {
     elements += static_cast<double>(tensor.elements());
-    if (!largest || tensor.bytes > largest->bytes) largest = &tensor;
+    of_type[static_cast<int>(tensor.type)] += static_cast<double>(tensor.elements());
   }
+  // The type that most weights have.
+  const auto most = static_cast<Type>(std::ranges::max_element(of_type) - of_type.begin());
   char size[32];
   const bool billions = elements >= 1e9;
   std::snprintf(size, sizeof size, "%.1f%c", elements / (billions ? 1e9 : 1e6),
                 billions ? 'B' : 'M');
-  std::string type(largest ? traits(largest->type).name : "empty");
+  std::string type(traits(most).name);
   std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
   return config.architecture + " " + size + ", " + type + ", " + backend.description();
 }

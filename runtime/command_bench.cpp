@@ -202,7 +202,7 @@ void add_bench_command(CLI::App& app) {
       "bench", "Measure a model's prefill and decode rates against the machine's limits");
   command->add_option("--model", options->model, "GGUF file")->required();
   command->add_option("--threads", options->engine.threads, "Compute threads (0: one per core)");
-  command->add_option("--kernels", options->engine.kernels, "auto, scalar, avx2, avx512");
+  command->add_option("--kernels", options->engine.kernels, "auto, scalar, avx2, avxvnni, avx512");
   command->add_option("--prompt", options->prompt, "Tokens to prefill")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

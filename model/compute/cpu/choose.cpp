@@ -1,3 +1,7 @@
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <array>
 #include <string>
 
@@ -6,6 +10,18 @@
 
 namespace corvid::model {
 namespace {
+
+#if defined(__x86_64__)
+// Every processor with AVX2 has F16C, which clang 14 cannot ask for.
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+bool has_avx_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1) != 0;
+}
+#endif
 
 struct Candidate {
   std::string_view name;
@@ -17,12 +33,8 @@ struct Candidate {
 constexpr Candidate kCandidates[] = {
     {"scalar", [] { return true; }, scalar_kernels},
 #if defined(__x86_64__)
-    {"avx2",
-     [] {
-       // Every processor with AVX2 has F16C, which clang 14 cannot ask for.
-       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-     },
-     avx2_kernels},
+    {"avx2", has_avx2, avx2_kernels},
+    {"avxvnni", has_avx_vnni, avx_vnni_kernels},
     {"avx512",
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -97,8 +97,9 @@ constexpr std::array<Multiply, kTypeIds> multiply_table() {
 
 const Kernels& scalar_kernels();
 #if defined(__x86_64__)
-const Kernels& avx2_kernels();    // AVX2, FMA, F16C
-const Kernels& avx512_kernels();  // AVX-512 F, BW, VL, DQ, VNNI, BF16
+const Kernels& avx2_kernels();      // AVX2, FMA, F16C
+const Kernels& avx_vnni_kernels();  // and AVX-VNNI
+const Kernels& avx512_kernels();    // AVX-512 F, BW, VL, DQ, VNNI, BF16
 #endif
 
 // "auto", or a set by name. ModelError when it is unknown or this machine lacks it.

@@ -1,0 +1,11 @@
+// AVX2 with FMA, F16C and AVX-VNNI (Alder Lake onwards). Compiled with those flags.
+#include "model/compute/cpu/avx2_set.h"
+
+namespace corvid::model {
+
+const Kernels& avx_vnni_kernels() {
+  static constexpr Kernels kKernels = avx2_set("avxvnni");
+  return kKernels;
+}
+
+}  // namespace corvid::model
