@@ -87,6 +87,7 @@ void Confinement::enter_cgroup() {
 void Confinement::enter_network() {
   enter_namespace(CLONE_NEWNET);
   raise_loopback();
+  if (policy().proxy) proxy_ = listen_on_loopback(kProxyPort);
 }
 
 // Each command gets its own, so here it is only tried.

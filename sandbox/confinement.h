@@ -29,6 +29,8 @@ class Confinement {
   // HOME and TMPDIR of commands; empty: as outside.
   const std::string& home() const { return home_; }
   const std::string& tmp() const { return tmp_; }
+  // Where commands look for the proxy, to be listened on by the program. Empty: there is none.
+  Descriptor take_proxy() { return std::move(proxy_); }
 
   // What the keeper of a command calls: forks it, completes its view, confines the command itself.
   // BrokenRung names what failed.
@@ -53,7 +55,7 @@ class Confinement {
 
   Setup setup_;
   std::vector<Rung> rungs_;
-  Descriptor landlock_;
+  Descriptor landlock_, proxy_;
   std::vector<sock_filter> filter_;
   std::string home_, tmp_;
   bool remove_tmp_ = false;

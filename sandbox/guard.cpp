@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <random>
 #include <sstream>
 
 #include "sandbox/mounts.h"
@@ -49,10 +50,13 @@ std::vector<std::string> names_in(int folder, const std::string& name) {
   return names;
 }
 
-// The new name, empty when there was nothing to rename.
+// The new name, empty when there was nothing to rename. A command can take the first names that
+// are tried, not those that follow.
 std::string move_aside(int folder, const std::string& name) {
-  for (int i = 1; i < 1000; ++i) {
-    const std::string aside = name + ".refused" + (i == 1 ? "" : "." + std::to_string(i));
+  std::random_device random;
+  for (int i = 1; i < 100; ++i) {
+    std::string aside = name + ".refused";
+    if (i > 1) aside += "." + std::to_string(i < 10 ? i : random());
     if (::renameat2(folder, name.c_str(), folder, aside.c_str(), RENAME_NOREPLACE) == 0) {
       return aside;
     }

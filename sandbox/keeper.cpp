@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -49,7 +52,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   ::prctl(PR_SET_DUMPABLE, 1);  // its own /proc is its own
   if (::setsid() < 0) fail_with_error(failure, "sandbox: cannot start a session");
   if (::dup2(order.input.get(), 0) < 0 || ::dup2(order.output.get(), 1) < 0 ||
-      ::dup2(order.output.get(), 2) < 0) {
+      ::dup2(order.errors ? order.errors.get() : order.output.get(), 2) < 0 ||
+      (order.terminal && ::ioctl(0, TIOCSCTTY, 0) != 0)) {
     fail_with_error(failure, "sandbox: cannot pass input and output");
   }
   if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
@@ -72,6 +76,31 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   fail_with_error(failure, "command: cannot start `" + order.argv[0] + "`");
 }
 
+// A terminal that a reader who is no screen understands: lines end as they are written.
+struct Terminal {
+  Descriptor ours, its;
+};
+
+Terminal make_terminal() {
+  Terminal terminal;
+  terminal.ours.reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+  if (!terminal.ours || ::grantpt(terminal.ours.get()) != 0 ||
+      ::unlockpt(terminal.ours.get()) != 0) {
+    return terminal;
+  }
+  std::array<char, 64> name;
+  if (::ptsname_r(terminal.ours.get(), name.data(), name.size()) != 0) return terminal;
+  terminal.its.reset(::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  termios modes;
+  if (terminal.its && ::tcgetattr(terminal.its.get(), &modes) == 0) {
+    modes.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+    ::tcsetattr(terminal.its.get(), TCSANOW, &modes);
+  }
+  const winsize size{40, 120, 0, 0};
+  if (terminal.its) ::ioctl(terminal.its.get(), TIOCSWINSZ, &size);
+  return terminal;
+}
+
 class Keeper {
  public:
   Keeper(Order order, const Confinement& confinement)
@@ -86,6 +115,7 @@ class Keeper {
 
  private:
   bool refuse(const std::string& why);
+  bool give_terminal();
   void signal_all(int signal);
   void reap();
   void obey();
@@ -116,6 +146,7 @@ bool Keeper::start() {
   } catch (const SandboxError& error) {
     return refuse(std::string("sandbox: ") + error.what());
   }
+  if (order_.terminal && !give_terminal()) return refuse("sandbox: cannot make a terminal");
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return refuse("sandbox: out of descriptors");
   Descriptor failed(ends[0]);
@@ -126,6 +157,7 @@ bool Keeper::start() {
   ::prctl(PR_SET_DUMPABLE, 0);  // what it keeps may not look into it
   failing.reset();
   order_.output.reset();
+  order_.errors.reset();
   order_.input.reset();
 
   std::array<char, 1024> why;
@@ -138,6 +170,15 @@ bool Keeper::start() {
 bool Keeper::refuse(const std::string& why) {
   wire::send(order_.status.get(), wire::Kind::failed, wire::Fields().put(why));
   return false;
+}
+
+bool Keeper::give_terminal() {
+  Terminal terminal = make_terminal();
+  if (!terminal.its) return false;
+  wire::send(order_.status.get(), wire::Kind::terminal, {}, {terminal.ours.get()});
+  order_.input.reset(::fcntl(terminal.its.get(), F_DUPFD_CLOEXEC, 3));
+  order_.output = std::move(terminal.its);
+  return true;
 }
 
 // As PID 1 of a namespace it reaches everything in it at once.

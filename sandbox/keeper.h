@@ -15,8 +15,10 @@ struct Order {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // NAME=value
   std::string cwd;
-  Descriptor status;  // see wire.h
+  bool terminal = false;  // makes one for it, and sends the other end back
+  Descriptor status;      // see wire.h
   Descriptor output;
+  Descriptor errors;  // none: as output
   Descriptor input;
 };
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -63,6 +64,20 @@ void raise_loopback() {
   std::strcpy(request.ifr_name, "lo");
   request.ifr_flags = IFF_UP;
   ::ioctl(any.get(), SIOCSIFFLAGS, &request);  // without it there is just less inside
+}
+
+Descriptor listen_on_loopback(int port) {
+  Descriptor listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (!listening ||
+      ::bind(listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(listening.get(), SOMAXCONN) != 0) {
+    throw SandboxError(std::string("cannot listen for the proxy: ") + std::strerror(errno));
+  }
+  return listening;
 }
 
 pid_t fork_into(int flags) {

@@ -5,6 +5,8 @@
 
 #include <string_view>
 
+#include "sandbox/descriptor.h"
+
 namespace corvid::sandbox {
 
 // Identity inside is never root: an ordinary user keeps its id, root becomes kInsideUser there
@@ -17,6 +19,9 @@ void enter_namespace(int flag);
 
 // Gives a new network namespace its own loopback.
 void raise_loopback();
+
+// A socket that listens on 127.0.0.1. SandboxError.
+Descriptor listen_on_loopback(int port);
 
 // fork() into further new namespaces.
 pid_t fork_into(int flags);

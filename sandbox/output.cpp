@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "sandbox/error.h"
 
@@ -37,13 +38,15 @@ void Output::add(std::string_view bytes) {
   if (tail_.size() > 2 * tail_bytes_) tail_.erase(0, tail_.size() - tail_bytes_);
 }
 
-std::string Output::head() const {
-  return cut() ? head_ : head_ + tail_;
-}
-
-std::string Output::tail() const {
-  if (!cut()) return {};
-  return tail_.size() > tail_bytes_ ? tail_.substr(tail_.size() - tail_bytes_) : tail_;
+Output::Kept Output::take() {
+  Kept kept{std::exchange(head_, {}), std::exchange(tail_, {}), bytes_};
+  if (!cut()) {
+    kept.head += std::exchange(kept.tail, {});
+  } else if (kept.tail.size() > tail_bytes_) {
+    kept.tail.erase(0, kept.tail.size() - tail_bytes_);
+  }
+  bytes_ = 0;
+  return kept;
 }
 
 void Output::write_spill(std::string_view bytes) {

@@ -18,11 +18,13 @@ class Output {
 
   void add(std::string_view bytes);
 
-  std::uint64_t bytes() const { return bytes_; }
-  // Everything as long as nothing was cut, else the first head_bytes.
-  std::string head() const;
-  // The last tail_bytes once something was cut.
-  std::string tail() const;
+  struct Kept {
+    std::string head;         // everything as long as nothing was cut, else the first head_bytes
+    std::string tail;         // the last tail_bytes once something was cut
+    std::uint64_t bytes = 0;  // in total
+  };
+  // What came since the last time. The spill file goes on.
+  Kept take();
 
  private:
   bool cut() const { return bytes_ > head_bytes_ + tail_bytes_; }

@@ -28,6 +28,8 @@ struct Policy {
   std::vector<std::filesystem::path> readable;  // in spite of secrets above them: spill files
   std::vector<std::filesystem::path> frozen;    // in writable folders, but to stay as they are
   bool network = false;
+  bool proxy = false;  // without a network, a proxy that reaches `hosts` and may ask for others
+  std::vector<std::string> hosts;  // see host_filter.h
   Limits limits;
 };
 

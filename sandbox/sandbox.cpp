@@ -18,6 +18,7 @@
 #include "sandbox/call.h"
 #include "sandbox/environment.h"
 #include "sandbox/error.h"
+#include "sandbox/proxy.h"
 #include "sandbox/setup.h"
 #include "sandbox/wire.h"
 
@@ -111,12 +112,14 @@ class StubSandbox : public Sandbox {
 
   const Policy& policy() const override { return setup_.policy; }
   const std::vector<Rung>& rungs() const override;
-  asio::awaitable<ProcessResult> run(ProcessSpec spec) override;
+  asio::awaitable<Process> start(ProcessSpec spec) override;
+  void ask_about_hosts(AskHost ask) override { ask_ = std::move(ask); }
 
  private:
   // The stub climbs while the program goes on; this is where its answer is waited for.
   void wait_until_ready() const;
   void start_stub() const;
+  void start_proxy(const asio::any_io_executor& io);
   wire::Fields order(const ProcessSpec& spec) const;
 
   mutable Setup setup_;
@@ -124,6 +127,9 @@ class StubSandbox : public Sandbox {
   mutable bool ready_ = false;
   mutable std::vector<Rung> rungs_;
   mutable std::string home_, tmp_;
+  mutable Descriptor proxy_socket_;  // until the proxy listens on it
+  std::shared_ptr<Proxy> proxy_;
+  AskHost ask_;
 };
 
 StubSandbox::StubSandbox(Policy policy) {
@@ -161,6 +167,7 @@ void StubSandbox::wait_until_ready() const {
     }
     home_ = packet->fields.take_text();
     tmp_ = packet->fields.take_text();
+    if (!packet->descriptors.empty()) proxy_socket_ = std::move(packet->descriptors[0]);
     ready_ = true;
   }
 }
@@ -170,37 +177,74 @@ const std::vector<Rung>& StubSandbox::rungs() const {
   return rungs_;
 }
 
+std::map<std::string, std::string> proxy_environment() {
+  const std::string proxy = "http://127.0.0.1:" + std::to_string(kProxyPort);
+  const std::string direct = "localhost,127.0.0.1,::1";
+  return {{"http_proxy", proxy}, {"https_proxy", proxy}, {"all_proxy", proxy},
+          {"HTTP_PROXY", proxy}, {"HTTPS_PROXY", proxy}, {"ALL_PROXY", proxy},
+          {"no_proxy", direct},  {"NO_PROXY", direct}};
+}
+
+// Hosts can only be told apart where there is no other way out.
+void StubSandbox::start_proxy(const asio::any_io_executor& io) {
+  if (proxy_ || !policy().proxy || policy().mode == Policy::Mode::off) return;
+  std::vector<HostRule> rules;
+  for (const std::string& text : policy().hosts) {
+    const auto rule = parse_host_rule(text);
+    if (!rule) throw SandboxError("`" + text + "` is no host that can be allowed");
+    rules.push_back(*rule);
+  }
+  if (!proxy_socket_) {
+    if (rules.empty()) return;
+    throw SandboxError(
+        "sandbox: some hosts alone cannot be allowed on this machine, as it gives "
+        "no private network; see `corvid doctor`");
+  }
+  proxy_ = std::make_shared<Proxy>(io, std::move(proxy_socket_), std::move(rules));
+  proxy_->ask_with(ask_);
+}
+
 wire::Fields StubSandbox::order(const ProcessSpec& spec) const {
   auto environment = command_environment(home_);
   if (!tmp_.empty()) environment["TMPDIR"] = tmp_;
+  if (proxy_) environment.merge(proxy_environment());
   for (const auto& [name, value] : spec.extra_environment) environment[name] = value;
   wire::Fields fields;
   fields.put(spec.argv).put(assignments(environment));
-  return fields.put((spec.cwd.empty() ? policy().workspace : spec.cwd).string());
+  fields.put((spec.cwd.empty() ? policy().workspace : spec.cwd).string());
+  return fields.put(spec.terminal);
 }
 
-asio::awaitable<ProcessResult> StubSandbox::run(ProcessSpec spec) {
+asio::awaitable<Process> StubSandbox::start(ProcessSpec spec) {
   if (spec.argv.empty()) throw SandboxError("command: there is none");
   wait_until_ready();
-  const wire::Fields fields = order(spec);
   auto executor = co_await asio::this_coro::executor;
+  start_proxy(executor);
+  const wire::Fields fields = order(spec);
   auto call = std::make_shared<Call>(executor, std::move(spec));
+  call->news_from([weak = std::weak_ptr(proxy_)] {
+    const auto proxy = weak.lock();
+    return proxy ? proxy->news() : std::vector<std::string>();
+  });
   call->start(stub_->control(), fields);
-
-  // From here on a cancellation is an outcome: everything is ended first, then it shows.
-  const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  co_await asio::this_coro::throw_if_cancelled(false);
-  while (!call->done()) {
-    const auto cancellation = co_await asio::this_coro::cancellation_state;
-    if (cancellation.cancelled() != asio::cancellation_type::none) call->interrupt();
-    boost::system::error_code woken;
-    co_await call->changed().async_wait(asio::redirect_error(asio::use_awaitable, woken));
-  }
-  co_await asio::this_coro::throw_if_cancelled(throws);
-  co_return call->result();
+  co_return Process(std::move(call));
 }
 
 }  // namespace
+
+asio::awaitable<ProcessResult> Sandbox::run(ProcessSpec spec) {
+  Process process = co_await start(std::move(spec));
+  // From here on a cancellation is an outcome: everything is ended first, then it shows.
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  while (!process.ended()) {
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != asio::cancellation_type::none) process.end();
+    co_await process.wait(std::chrono::steady_clock::time_point::max());
+  }
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  co_return process.take();
+}
 
 std::string shortfall(const Sandbox& sandbox) {
   if (sandbox.policy().mode == Policy::Mode::off) {

@@ -7,6 +7,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,7 +29,13 @@ class Sandbox {
   virtual const Policy& policy() const = 0;
   virtual const std::vector<Rung>& rungs() const = 0;
   // SandboxError when the process cannot be started (the message tells sandbox and command apart).
-  virtual asio::awaitable<ProcessResult> run(ProcessSpec spec) = 0;
+  virtual asio::awaitable<Process> start(ProcessSpec spec) = 0;
+  // With the policy's `proxy`: asked about a host that the policy does not name. The answer is no
+  // as long as there is nobody to ask.
+  using AskHost = std::function<asio::awaitable<bool>(std::string host)>;
+  virtual void ask_about_hosts(AskHost) {}
+  // To its end. A cancelled coroutine ends the process first, then gives what there is.
+  asio::awaitable<ProcessResult> run(ProcessSpec spec);
 };
 
 // The best sandbox for this machine under `policy`; with Mode::off, plain processes with the same

@@ -20,7 +20,7 @@ wire::Fields encode(const Setup& setup) {
   fields.put(policy.mode == Policy::Mode::on).put(policy.workspace.string());
   fields.put(texts(policy.writable)).put(texts(policy.secrets)).put(texts(policy.readable));
   fields.put(texts(policy.frozen));
-  fields.put(policy.network);
+  fields.put(policy.network).put(policy.proxy);
   const Limits& limits = policy.limits;
   fields.put(limits.memory_bytes).put(limits.file_bytes).put(limits.tmp_bytes);
   fields.put(limits.processes).put(limits.open_files);
@@ -38,6 +38,7 @@ Setup decode_setup(wire::Fields& fields) {
   policy.readable = take_paths(fields);
   policy.frozen = take_paths(fields);
   policy.network = fields.take_number() != 0;
+  policy.proxy = fields.take_number() != 0;
   Limits& limits = policy.limits;
   limits.memory_bytes = fields.take_number();
   limits.file_bytes = fields.take_number();

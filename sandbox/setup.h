@@ -22,6 +22,8 @@ inline constexpr std::string_view kSeccompRung = "seccomp";
 inline constexpr std::string_view kPrivilegesRung = "no privileges";
 inline constexpr std::string_view kLimitsRung = "limits";
 
+inline constexpr int kProxyPort = 3128;  // on the loopback of the private network
+
 struct Setup {
   Policy policy;
   std::vector<std::string> skip;  // rungs that are known not to hold

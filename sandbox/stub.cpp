@@ -91,18 +91,23 @@ bool Stub::set_up(wire::Packet packet) {
   }
   wire::Fields fields;
   fields.put(names).put(whys).put(confinement_->home()).put(confinement_->tmp());
-  return wire::send(control_.get(), wire::Kind::ready, fields);
+  std::vector<int> passed;
+  const Descriptor proxy = confinement_->take_proxy();
+  if (proxy) passed.push_back(proxy.get());
+  return wire::send(control_.get(), wire::Kind::ready, fields, passed);
 }
 
 void Stub::start(wire::Packet packet) {
-  if (packet.descriptors.size() != 3) throw SandboxError("a run packet lacks descriptors");
+  if (packet.descriptors.size() < 3) throw SandboxError("a run packet lacks descriptors");
   Order order;
   order.argv = packet.fields.take_texts();
   order.environment = packet.fields.take_texts();
   order.cwd = packet.fields.take_text();
+  order.terminal = packet.fields.take_number() != 0;
   order.status = std::move(packet.descriptors[0]);
   order.output = std::move(packet.descriptors[1]);
   order.input = std::move(packet.descriptors[2]);
+  if (packet.descriptors.size() > 3) order.errors = std::move(packet.descriptors[3]);
 
   Guard guard(confinement_->policy(), confinement_->holds(kMountRung));
   if (confinement_->policy().mode == Policy::Mode::on) guard.remember();

@@ -38,17 +38,19 @@ class Fields {
 enum class Kind : char {
   // program to stub
   setup = 'P',  // see setup.h; answered by ready or broken
-  run = 'R',    // a command; descriptors: status socket, output, input
+  run = 'R',    // a command; descriptors: status socket, output, input, errors if kept apart
   // program to the keeper of one command, on its status socket
   terminate = 'T',  // SIGTERM to everything
   kill = 'K',       // SIGKILL to everything
   // stub to program
-  ready = 'y',   // names, why each does not hold (empty: it does), HOME, TMPDIR
+  ready = 'y',   // names, why each does not hold (empty: it does), HOME, TMPDIR;
+                 // descriptor: where commands look for the proxy, if there is one
   broken = 'b',  // name, why: a rung broke half-way; start again without it
   // on the status socket of a command
-  failed = 'f',   // what could not be done; the command has not run
-  exited = 'e',   // wait status of the command, why the sandbox ended it (or nothing)
-  finished = 'd'  // everything it started is gone; notices
+  terminal = 't',  // descriptor: the other end of its terminal
+  failed = 'f',    // what could not be done; the command has not run
+  exited = 'e',    // wait status of the command, why the sandbox ended it (or nothing)
+  finished = 'd'   // everything it started is gone; notices
 };
 
 struct Packet {

@@ -43,9 +43,7 @@ class NoSandbox : public sandbox::Sandbox {
  public:
   const sandbox::Policy& policy() const override { return policy_; }
   const std::vector<sandbox::Rung>& rungs() const override { return rungs_; }
-  asio::awaitable<sandbox::ProcessResult> run(sandbox::ProcessSpec) override {
-    co_return sandbox::ProcessResult{};
-  }
+  asio::awaitable<sandbox::Process> start(sandbox::ProcessSpec) override { std::abort(); }
 
  private:
   sandbox::Policy policy_;

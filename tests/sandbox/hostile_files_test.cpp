@@ -156,6 +156,13 @@ TEST_F(HostileFiles, WritesSettingsOfEditorsAndAgentsPresentOrMissing) {
   EXPECT_EQ(contents(workspace() / ".corvid/settings.toml"), "good");
 }
 
+TEST_F(HostileFiles, TakesTheNamesThatWhatIsRefusedWouldGet) {
+  confined(
+      "touch .envrc.refused; for i in $(seq 2 1200); do touch .envrc.refused.$i; done; "
+      "echo evil > .envrc");
+  EXPECT_FALSE(std::filesystem::exists(workspace() / ".envrc"));
+}
+
 TEST_F(HostileFiles, ReplacesAProtectedLink) {
   put(workspace() / "real/tasks.json", "good");
   fs::create_directory_symlink("real", workspace() / ".vscode");

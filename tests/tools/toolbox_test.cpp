@@ -46,7 +46,7 @@ class NoSandbox : public sandbox::Sandbox {
  public:
   const sandbox::Policy& policy() const override { return policy_; }
   const std::vector<sandbox::Rung>& rungs() const override { return rungs_; }
-  asio::awaitable<sandbox::ProcessResult> run(sandbox::ProcessSpec) override { std::abort(); }
+  asio::awaitable<sandbox::Process> start(sandbox::ProcessSpec) override { std::abort(); }
 
  private:
   sandbox::Policy policy_;
