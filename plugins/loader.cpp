@@ -112,7 +112,7 @@ Plugin load_plugin(const fs::path& folder, const PluginHost& host) {
   }
 }
 
-PluginSet::PluginSet(const fs::path& folder, const PluginHost& host) {
+PluginSet::PluginSet(const fs::path& folder, const PluginHost& host) : notice_(host.notice) {
   for (const std::string& name : names_in(folder)) {
     plugins_.push_back(load_plugin(folder / name, host));
   }
@@ -154,11 +154,13 @@ asio::awaitable<std::string> PluginSet::hook(std::string when, std::string json,
     } catch (const PluginError& error) {
       problem = "plugin " + plugin.info.name + ": " + error.what();
     }
-    if (!problem.empty() && when == "before_call") answer["deny"] = problem;
+    const bool guards = when == "before_call" || when == "on_prompt";
+    if (!problem.empty() && guards) answer["deny"] = problem;
+    if (!problem.empty() && !guards && notice_) notice_(problem);
     if (answer.contains("deny")) break;
     if (reply.empty()) continue;
     const ordered_json changes = ordered_json::parse(reply);
-    for (const char* key : {"deny", "arguments", "result"}) {
+    for (const char* key : {"deny", "arguments", "result", "text", "again"}) {
       if (changes.contains(key)) answer[key] = news[key] = changes[key];
     }
     if (answer.contains("deny")) break;

@@ -31,11 +31,12 @@ class PluginSet {
 
   bool has_hooks() const;
   // Asks the plugins one after the other, each with what the one before it changed; a denial ends
-  // it. A hook that fails before a call denies it.
+  // it. A hook that fails before a call or a prompt denies it; later ones only leave a notice.
   asio::awaitable<std::string> hook(std::string when, std::string json,
                                     tools::ToolContext& context) const;
 
  private:
+  std::function<void(std::string_view)> notice_;
   std::vector<Plugin> plugins_;
 };
 

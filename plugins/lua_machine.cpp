@@ -12,6 +12,7 @@
 
 #include "plugins/error.h"
 #include "sandbox/offload.h"
+#include "tools/approval.h"
 #include "tools/lua_files.h"
 
 namespace corvid::plugins {
@@ -53,19 +54,26 @@ struct Run {
   asio::cancellation_signal cancel;  // io thread only
 };
 
+asio::awaitable<sandbox::ProcessResult> run_if_allowed(sandbox::ProcessSpec process,
+                                                       tools::ToolContext& context) {
+  const tools::Verdict verdict = co_await tools::may_run(process.argv.back(), context);
+  if (!verdict.allowed) throw PluginError("run: " + verdict.why);
+  co_return co_await context.sandbox.run(std::move(process));
+}
+
 // Starts the process on the io thread and waits for it on this one.
-sandbox::ProcessResult run_and_wait(const asio::any_io_executor& io, sandbox::Sandbox& sandbox,
+sandbox::ProcessResult run_and_wait(const asio::any_io_executor& io, tools::ToolContext& context,
                                     sandbox::ProcessSpec process, std::stop_token stop) {
   auto run = std::make_shared<Run>();
   std::future<sandbox::ProcessResult> result = run->done.get_future();
-  asio::dispatch(io, [io, run, &sandbox, process = std::move(process)]() mutable {
+  asio::dispatch(io, [io, run, &context, process = std::move(process)]() mutable {
     auto finish = [run](std::exception_ptr failure, sandbox::ProcessResult done) {
       if (failure)
         run->done.set_exception(failure);
       else
         run->done.set_value(std::move(done));
     };
-    asio::co_spawn(io, sandbox.run(std::move(process)),
+    asio::co_spawn(io, run_if_allowed(std::move(process), context),
                    asio::bind_cancellation_slot(run->cancel.slot(), std::move(finish)));
   });
   const std::stop_callback interrupt(stop, [io, run] {
@@ -102,7 +110,7 @@ ordered_json LuaMachine::load(std::string_view source) {
   return values[0];
 }
 
-const tools::ToolContext& LuaMachine::context() const {
+tools::ToolContext& LuaMachine::context() const {
   if (context_ == nullptr) throw std::runtime_error("not available while the plugin is loaded");
   return *context_;
 }
@@ -125,7 +133,7 @@ void LuaMachine::add_functions() {
 
 ordered_json LuaMachine::run(const ordered_json& arguments) {
   if (!may_run_) throw std::runtime_error("run: the plugin does not declare needs = {\"run\"}");
-  const auto done = run_and_wait(host_.io, context().sandbox, process_of(arguments), stop_);
+  const auto done = run_and_wait(host_.io, context(), process_of(arguments), stop_);
   if (done.interrupted) throw std::runtime_error("interrupted");
   ordered_json result = {{"output", done.output + done.tail}, {"timed_out", done.timed_out}};
   if (done.exit_code) result["exit_code"] = *done.exit_code;

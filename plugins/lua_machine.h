@@ -32,7 +32,7 @@ class LuaMachine : public std::enable_shared_from_this<LuaMachine> {
   nlohmann::ordered_json state_get(const nlohmann::ordered_json& arguments) const;
   nlohmann::ordered_json state_set(const nlohmann::ordered_json& arguments);
   std::filesystem::path state_file() const;
-  const tools::ToolContext& context() const;
+  tools::ToolContext& context() const;
 
   PluginInfo info_;
   PluginHost host_;

@@ -17,7 +17,7 @@ using tools::ToolCall;
 using tools::ToolContext;
 using tools::ToolResult;
 
-constexpr std::string_view kHookNames[] = {"before_call", "after_call"};
+constexpr std::string_view kHookNames[] = {"before_call", "after_call", "on_prompt", "on_stop"};
 
 int function_number(const ordered_json& object, const std::string& key, const std::string& where) {
   const auto found = object.find(key);
@@ -84,7 +84,8 @@ std::map<std::string, int> read_hooks(const ordered_json& manifest) {
   if (!manifest["hooks"].is_object()) throw PluginError("`hooks` must be a table");
   for (const auto& [name, value] : manifest["hooks"].items()) {
     if (std::find(std::begin(kHookNames), std::end(kHookNames), name) == std::end(kHookNames)) {
-      throw PluginError("hooks: unknown hook `" + name + "`; there are before_call, after_call");
+      throw PluginError("hooks: unknown hook `" + name +
+                        "`; there are before_call, after_call, on_prompt, on_stop");
     }
     functions[name] = function_number(manifest["hooks"], name, "hooks");
   }

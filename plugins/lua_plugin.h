@@ -1,5 +1,6 @@
 // Plugins in Lua: plugin.lua returns a table with api = 1, its tools (name, description,
-// parameters, run = function(arguments) ... return text end) and hooks (before_call, after_call).
+// parameters, run = function(arguments) ... return text end) and hooks (before_call, after_call,
+// on_prompt, on_stop).
 //
 // Each plugin has a machine of its own (sandbox/lua_vm) and beside the language: read, write, list,
 // search, json, log(text), state.get(key), state.set(key, value), and run{command...} when it

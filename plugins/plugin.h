@@ -35,7 +35,7 @@ struct PluginInfo {
   std::string description;
   std::vector<std::string> needs;  // "run": it starts processes (in the sandbox)
   std::vector<std::string> tools;
-  std::vector<std::string> hooks;  // before_call, after_call
+  std::vector<std::string> hooks;  // before_call, after_call, on_prompt, on_stop
   std::string problem;             // why it was not loaded; empty: it was
 };
 

@@ -7,6 +7,7 @@
 
 #include "plugins/error.h"
 #include "plugins/manifest.h"
+#include "tools/approval.h"
 #include "tools/shell_text.h"
 #include "tools/text.h"
 
@@ -75,6 +76,8 @@ sandbox::ProcessSpec ShellPluginTool::process_of(const ToolCall& call,
 // On success the output alone; otherwise how it ended, too.
 asio::awaitable<ToolResult> ShellPluginTool::call(ToolCall call, ToolContext& context) {
   sandbox::ProcessSpec process = process_of(call, context);
+  const tools::Verdict verdict = co_await tools::may_run(process.argv.back(), context);
+  if (!verdict.allowed) co_return ToolResult{call.id, "Error: " + verdict.why, true};
   const sandbox::ProcessResult done = co_await context.sandbox.run(std::move(process));
   std::string text = tools::shell_text(done, {command_.timeout, context.result_budget_bytes, {}});
   const bool good = done.exit_code == 0 && !done.timed_out && !done.interrupted;

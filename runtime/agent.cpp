@@ -9,6 +9,7 @@
 #include <random>
 
 #include "plugins/loader.h"
+#include "plugins/mcp_tool.h"
 #include "runtime/engine_thread.h"
 #include "runtime/folders.h"
 #include "runtime/instructions.h"
@@ -35,11 +36,13 @@ sandbox::Policy policy_of(const SandboxSettings& settings, const fs::path& works
   sandbox::Policy policy = sandbox::default_policy(workspace);
   if (!settings.enabled) policy.mode = sandbox::Policy::Mode::off;
   policy.network = settings.network;
+  policy.hosts = settings.hosts;
+  policy.proxy = !policy.network;  // also without hosts: it says what was refused, and may ask
   std::error_code error;
   const fs::path plugins = fs::canonical(plugins_folder(), error);
   if (!error) policy.readable.push_back(plugins);  // their programs run inside
   for (const std::string& folder : settings.writable) {
-    policy.writable.push_back(expand_home(folder));
+    policy.writable.push_back(fs::absolute(expand_home(folder)));
   }
   return policy;
 }
@@ -47,13 +50,10 @@ sandbox::Policy policy_of(const SandboxSettings& settings, const fs::path& works
 std::string policy_json(const sandbox::Policy& policy) {
   nlohmann::ordered_json json{{"sandbox", policy.mode == sandbox::Policy::Mode::on},
                               {"network", policy.network}};
+  if (!policy.hosts.empty()) json["hosts"] = policy.hosts;
   json["writable"] = nlohmann::ordered_json::array();
   for (const fs::path& path : policy.writable) json["writable"].push_back(path.string());
   return json_line(json);
-}
-
-asio::awaitable<tools::Verdict> deny(std::string) {
-  co_return tools::Verdict::deny;
 }
 
 }  // namespace
@@ -71,10 +71,12 @@ struct Agent::Parts {
   void load_plugins();
   void offer();
   void enter_journal();
+  asio::awaitable<bool> may_reach(std::string host);
 
   AgentOptions options;
   asio::io_context io{1};
   asio::thread_pool workers{2};
+  Approvals approvals{io.get_executor()};
   asio::thread_pool journal_thread{1};
 
   std::unique_ptr<memory::Journal> journal;
@@ -100,6 +102,7 @@ Agent::Parts::Parts(AgentOptions given) : options(std::move(given)) {
   journal = memory::Journal::open(sessions_file());
   open_past();
   sandbox = sandbox::make_sandbox(policy_of(options.settings.sandbox, header.workspace));
+  sandbox->ask_about_hosts([this](std::string host) { return may_reach(std::move(host)); });
   files = std::make_unique<sandbox::Files>(sandbox->policy());
   header.workspace = sandbox->policy().workspace.string();
   header.policy = policy_json(sandbox->policy());
@@ -113,7 +116,9 @@ Agent::Parts::Parts(AgentOptions given) : options(std::move(given)) {
 
   context.emplace(tools::ToolContext{*sandbox, *files, workers});
   context->spill_folder = cache_folder() / "outputs" / info.id;
-  context->approve = deny;
+  context->approve = [this](tools::Request request) {
+    return approvals.decide(std::move(request));
+  };
   if (plugin_set && plugin_set->has_hooks()) {
     context->hook = [this](std::string_view when, std::string json) {
       return plugin_set->hook(std::string(when), std::move(json), *context);
@@ -217,6 +222,8 @@ void Agent::Parts::load_plugins() {
   };
   plugin_set = std::make_unique<plugins::PluginSet>(folder, host);
   plugin_set->add_tools(toolbox);
+  auto servers = mcp_servers(options.mcp_files, header.workspace, notices);
+  if (!servers.empty()) toolbox.add(plugins::make_mcp_tool(std::move(servers)));
   for (std::string& text : plugin_notices(*plugin_set, header.workspace)) {
     notices.push_back(std::move(text));
   }
@@ -253,6 +260,13 @@ void Agent::Parts::enter_journal() {
   }
 }
 
+asio::awaitable<bool> Agent::Parts::may_reach(std::string host) {
+  tools::Request request{"reach " + host + " over the network", "reach " + host,
+                         "--allow-net=" + host};
+  const tools::Verdict verdict = co_await approvals.decide(std::move(request));
+  co_return verdict.allowed;
+}
+
 Agent::Agent(AgentOptions options) : parts_(std::make_unique<Parts>(std::move(options))) {}
 Agent::~Agent() = default;
 
@@ -270,6 +284,9 @@ const Dialogue& Agent::dialogue() const {
 }
 tools::ToolContext& Agent::tool_context() {
   return *parts_->context;
+}
+Approvals& Agent::approvals() {
+  return parts_->approvals;
 }
 const memory::SessionInfo& Agent::info() const {
   return parts_->info;

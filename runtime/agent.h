@@ -14,6 +14,7 @@
 #include <string>
 
 #include "memory/journal.h"
+#include "runtime/approvals.h"
 #include "runtime/session.h"
 #include "runtime/settings.h"
 
@@ -26,6 +27,7 @@ struct AgentOptions {
   std::filesystem::path cwd;      // the workspace; empty: the session's own, or the current folder
   std::optional<std::string> id;  // of a journaled session (a prefix; empty: the last one)
   std::function<void(double fraction)> on_loading;  // while a local model is read
+  std::vector<std::string> mcp_files;               // of servers that the user trusts
 };
 
 class Agent {
@@ -37,7 +39,8 @@ class Agent {
   Session& session();
   EventBus& events();
   const Dialogue& dialogue() const;
-  tools::ToolContext& tool_context();  // its `approve` asks the user; by default the answer is no
+  tools::ToolContext& tool_context();
+  Approvals& approvals();  // by default nobody is asked
   const memory::SessionInfo& info() const;
 
   // Adds a sink and tells it how the session begins: what it is, and what people should know.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <iostream>
 #include <iterator>
+#include <sstream>
 
 #include "model/text/chat_format.h"
 #include "runtime/commands.h"
@@ -12,6 +13,7 @@
 #include "runtime/sinks.h"
 #include "runtime/terminal_output.h"
 #include "runtime/terminal_sink.h"
+#include "sandbox/host_filter.h"
 #include "tools/text.h"
 
 namespace corvid::runtime {
@@ -22,6 +24,7 @@ Examples:
   corvid run "count the lines of all .py files here"
   corvid run --model ~/models/V3.2.gguf "find out why the tests fail, and fix it"
   corvid run --model https://api.deepseek.com "review the last commit"
+  corvid run --allow-net=pypi.org "install what requirements.txt wants, into .venv"
   git diff | corvid run -            the task is read from standard input
   corvid run --json "..." | jq .     one event a line, for programs
 
@@ -43,6 +46,22 @@ std::function<void(double)> loading_line() {
 
 }  // namespace
 
+void allow_hosts(const std::string& list, SandboxSettings& settings) {
+  if (list == "*") settings.network = true;
+  if (list.empty() || list == "*") return;
+  std::istringstream hosts(list);
+  for (std::string host; std::getline(hosts, host, ',');) {
+    if (!sandbox::parse_host_rule(host)) {
+      throw RuntimeError(
+          "--allow-net takes hosts like example.com, *.example.com or "
+          "example.com:8080; `" +
+              host + "` is none.",
+          kUsage);
+    }
+    settings.hosts.push_back(host);
+  }
+}
+
 AgentOptions CommonFlags::agent_options() const {
   AgentOptions options;
   options.model = model;
@@ -53,6 +72,12 @@ AgentOptions CommonFlags::agent_options() const {
   if (think == "on") settings.thinking = model::Thinking::on;
   if (think == "off") settings.thinking = model::Thinking::off;
   if (max_steps != 0) settings.max_steps = max_steps;
+  if (sandbox == "on") settings.sandbox.enabled = true;
+  if (sandbox == "off") settings.sandbox.enabled = false;
+  allow_hosts(allow_net, settings.sandbox);
+  settings.sandbox.writable.insert(settings.sandbox.writable.end(), writable.begin(),
+                                   writable.end());
+  options.mcp_files = mcp;
   options.on_loading = loading_line();
   return options;
 }
@@ -80,6 +105,17 @@ void add_model_flags(CLI::App& command, CommonFlags& flags) {
   command.add_option("--max-steps", flags.max_steps, "Replies of the model before it is stopped")
       ->type_name("N")
       ->check(CLI::Range(1, 100'000));
+  command.add_flag("--allow-net{*}", flags.allow_net,
+                   "Let tools reach the network, or some hosts: --allow-net=pypi.org,*.github.com");
+  command.add_option("--writable", flags.writable, "A folder that tools may write, too")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory);
+  command.add_option("--mcp", flags.mcp, "Use the MCP servers that this file names")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
+  command.add_option("--sandbox", flags.sandbox, "off: tools run with all your rights")
+      ->type_name("on|off")
+      ->check(CLI::IsMember({"on", "off"}));
 }
 
 void add_common_flags(CLI::App& command, CommonFlags& flags) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "runtime/commands.h"
+#include "runtime/common_flags.h"
 #include "sandbox/error.h"
 #include "sandbox/sandbox.h"
 
@@ -32,7 +33,7 @@ constexpr int kTimedOut = 124;
 struct Options {
   std::string cwd = ".";
   std::vector<std::string> writable;
-  bool allow_net = false;
+  std::string allow_net;
   std::string mode = "on";
   double timeout_seconds = 0;
   std::vector<std::string> command;
@@ -43,7 +44,11 @@ sandbox::Policy policy_of(const Options& options) {
   for (const std::string& folder : options.writable) {
     policy.writable.push_back(sandbox::default_policy(folder).workspace);
   }
-  policy.network = options.allow_net;
+  SandboxSettings network;
+  allow_hosts(options.allow_net, network);
+  policy.network = network.network;
+  policy.hosts = network.hosts;
+  policy.proxy = !policy.network && !policy.hosts.empty();
   if (options.mode == "off") policy.mode = sandbox::Policy::Mode::off;
   return policy;
 }
@@ -65,8 +70,8 @@ sandbox::ProcessSpec spec_of(const Options& options) {
   return spec;
 }
 
-sandbox::ProcessResult run_to_end(sandbox::Sandbox& sandbox, sandbox::ProcessSpec spec) {
-  asio::io_context io;
+sandbox::ProcessResult run_to_end(asio::io_context& io, sandbox::Sandbox& sandbox,
+                                  sandbox::ProcessSpec spec) {
   asio::cancellation_signal cancel;
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](boost::system::error_code error, int) {
@@ -78,6 +83,7 @@ sandbox::ProcessResult run_to_end(sandbox::Sandbox& sandbox, sandbox::ProcessSpe
     failure = error;
     result = std::move(value);
     signals.cancel();
+    io.stop();  // a proxy would go on listening
   };
   asio::co_spawn(io, sandbox.run(std::move(spec)),
                  asio::bind_cancellation_slot(cancel.slot(), finished));
@@ -88,10 +94,11 @@ sandbox::ProcessResult run_to_end(sandbox::Sandbox& sandbox, sandbox::ProcessSpe
 
 int run(const Options& options) {
   try {
+    asio::io_context io;  // outlives the sandbox, whose proxy listens on it
     const std::unique_ptr<sandbox::Sandbox> sandbox = sandbox::make_sandbox(policy_of(options));
     const std::string missing = sandbox::shortfall(*sandbox);
     if (!missing.empty()) std::fprintf(stderr, "corvid: %s\n", missing.c_str());
-    const sandbox::ProcessResult result = run_to_end(*sandbox, spec_of(options));
+    const sandbox::ProcessResult result = run_to_end(io, *sandbox, spec_of(options));
     for (const std::string& notice : result.notices) {
       std::fprintf(stderr, "corvid: %s\n", notice.c_str());
     }
@@ -113,7 +120,8 @@ void add_sandbox_command(CLI::App& app) {
       ->option_text("DIR");
   command->add_option("--writable", options->writable, "A further folder where it may write")
       ->option_text("DIR");
-  command->add_flag("--allow-net", options->allow_net, "Let it use the network");
+  command->add_flag("--allow-net{*}", options->allow_net,
+                    "Let it use the network, or some hosts: --allow-net=pypi.org,*.github.com");
   command->add_option("--sandbox", options->mode, "off: run it unconfined")
       ->check(CLI::IsMember({"on", "off"}));
   command->add_option("--timeout", options->timeout_seconds, "End it after so many seconds");

@@ -28,7 +28,7 @@ constexpr const char* kHelp =
 
 class Conversation {
  public:
-  explicit Conversation(AgentOptions options)
+  explicit Conversation(AgentOptions options, bool asks)
       : agent_(std::move(options)),
         out_(STDOUT_FILENO),
         sink_(out_),
@@ -37,9 +37,10 @@ class Conversation {
         settled_(agent_.io()) {
     signals_.add(SIGWINCH);
     signals_.add(SIGCONT);
-    agent_.tool_context().approve = [this](std::string question) {
-      return approve(std::move(question));
-    };
+    if (asks) {
+      agent_.approvals().ask_with(
+          [this](tools::Request request) { return approve(std::move(request)); });
+    }
   }
 
   ExitCode run();
@@ -48,7 +49,7 @@ class Conversation {
   asio::awaitable<void> take_turns();
   asio::awaitable<void> work(std::string text);
   asio::awaitable<void> settled();
-  asio::awaitable<tools::Verdict> approve(std::string question);
+  asio::awaitable<Approvals::Answer> approve(tools::Request request);
   asio::awaitable<LineEditor::Line> next_line(std::string question);
   void start_settling();
   bool obey(const std::string& line);
@@ -59,10 +60,11 @@ class Conversation {
   TerminalOutput out_;
   TerminalSink sink_;
   LineEditor editor_;
+  asio::thread_pool typist_{1};
   asio::signal_set signals_;
   asio::steady_timer settled_;
-  bool reading_ = false;      // the editor has the terminal
-  bool working_ = false;      // a turn runs
+  bool reading_ = false;  // the editor has the terminal
+  bool working_ = false;  // a turn runs
   bool settling_ = false;
   bool leaving_ = false;
   bool was_interrupted_ = false;  // in this turn
@@ -114,7 +116,8 @@ asio::awaitable<void> Conversation::work(std::string text) {
   if (!leaving_) start_settling();
 }
 
-// The editor blocks, so it reads on a thread of the pool. An empty question: the next prompt.
+// The editor blocks, so it reads on a thread of its own: all of the pool's may wait for an answer.
+// An empty question: the next prompt.
 asio::awaitable<LineEditor::Line> Conversation::next_line(std::string question) {
   reading_ = true;
   if (question.empty()) out_.write("\n");
@@ -122,7 +125,7 @@ asio::awaitable<LineEditor::Line> Conversation::next_line(std::string question) 
   auto read = [this, question] {
     return question.empty() ? editor_.read() : editor_.ask(question);
   };
-  LineEditor::Line line = co_await sandbox::offload(agent_.tool_context().pool, std::move(read));
+  LineEditor::Line line = co_await sandbox::offload(typist_, std::move(read));
   reading_ = false;
   co_return line;
 }
@@ -149,12 +152,18 @@ asio::awaitable<void> Conversation::settled() {
   }
 }
 
-asio::awaitable<tools::Verdict> Conversation::approve(std::string question) {
-  sink_.say(shown(question, Care::command));
-  std::string prompt = "Allow it? [y/N] ";
+// Shows every byte of what is to be allowed. Whoever types a prompt is not to answer this instead.
+asio::awaitable<Approvals::Answer> Conversation::approve(tools::Request request) {
+  if (reading_) {
+    sink_.say("Refused while you type: " + shown(request.what, Care::command));
+    co_return Approvals::Answer::no;
+  }
+  sink_.say("May it " + shown(request.what, Care::command) + "?");
+  std::string prompt = "y yes, a always (" + shown(request.key, Care::command) + "), n no: ";
   const LineEditor::Line line = co_await next_line(std::move(prompt));
-  const bool agrees = line.text == "y" || line.text == "Y" || line.text == "yes";
-  co_return agrees ? tools::Verdict::allow : tools::Verdict::deny;
+  if (line.text == "y" || line.text == "yes") co_return Approvals::Answer::once;
+  if (line.text == "a" || line.text == "always") co_return Approvals::Answer::always;
+  co_return Approvals::Answer::no;
 }
 
 // True when the line was a command of ours.
@@ -219,7 +228,8 @@ ExitCode converse(AgentOptions options) {
         "to read the task from standard input.",
         kUsage);
   }
-  Conversation conversation(std::move(options));
+  const bool asks = options.settings.sandbox.ask;
+  Conversation conversation(std::move(options), asks);
   return conversation.run();
 }
 

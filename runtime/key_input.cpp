@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -27,6 +28,13 @@ KeyInput::KeyInput(int descriptor) : descriptor_(descriptor) {
 KeyInput::~KeyInput() {
   close(wake_ends_[0]);
   close(wake_ends_[1]);
+}
+
+void KeyInput::forget() {
+  ::tcflush(descriptor_, TCIFLUSH);
+  bytes_.clear();
+  quoted_.clear();
+  pasting_ = false;
 }
 
 void KeyInput::wake(char why) noexcept {

@@ -21,6 +21,8 @@ class KeyInput {
   // The next character. Empty at the end of input, or when `woken` (called with each byte that was
   // sent to wake()) returns false.
   std::optional<wchar_t> next(const std::function<bool(char)>& woken);
+  // What was typed before now is not for whoever asks next.
+  void forget();
   void wake(char why) noexcept;  // any thread
 
  private:

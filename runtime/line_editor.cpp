@@ -224,6 +224,7 @@ LineEditor::Line LineEditor::read() {
 }
 
 LineEditor::Line LineEditor::ask(const std::string& prompt) {
+  parts_->keys.forget();
   return parts_->line(prompt, false);
 }
 

@@ -32,7 +32,7 @@ class LineEditor {
   ~LineEditor();
 
   Line read();
-  // For a question: another prompt, no history.
+  // For a question: another prompt, no history, and nothing that was typed before it is an answer.
   Line ask(const std::string& prompt);
   void wake(Wake why) noexcept;  // any thread
   // Sets the terminal's modes between reads again, after something else changed them.

@@ -30,5 +30,9 @@ return {
     before_call = function(call) end,
     -- Sees every result: {name=, arguments=, result=, is_error=}. May return {result = "..."}.
     after_call = function(call) end,
+    -- Sees every prompt: {text=}. May return {deny = "why"} or {text = "..."}.
+    on_prompt = function(prompt) end,
+    -- Sees the end of every turn: {answer=, steps=}. May return {again = "what is still to do"}.
+    on_stop = function(turn) end,
   },
 }

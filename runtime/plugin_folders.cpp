@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "plugins/error.h"
 #include "plugins/manifest.h"
+#include "runtime/error.h"
 #include "runtime/folders.h"
 
 namespace corvid::runtime {
@@ -35,6 +37,36 @@ fs::path plugin_state_folder(const fs::path& workspace) {
   std::replace(name.begin(), name.end(), '/', '%');
   if (name.size() > 200) name = name.substr(name.size() - 200);
   return state_folder() / "plugins" / name;
+}
+
+std::vector<plugins::McpServerSpec> mcp_servers(const std::vector<std::string>& files,
+                                                const fs::path& workspace,
+                                                std::vector<std::string>& notices) {
+  std::vector<plugins::McpServerSpec> servers;
+  const auto add = [&](const fs::path& file, bool trusted) {
+    for (plugins::McpServerSpec& server : plugins::read_mcp_servers(file, trusted)) {
+      const bool known = std::any_of(servers.begin(), servers.end(),
+                                     [&](const auto& other) { return other.name == server.name; });
+      if (known) continue;
+      if (!server.problem.empty()) {
+        notices.push_back("The MCP server " + server.name + " of " + file.string() +
+                          " cannot be used: " + server.problem);
+      } else {
+        servers.push_back(std::move(server));
+      }
+    }
+  };
+  for (const std::string& file : files) {
+    if (!fs::exists(file)) throw RuntimeError("There is no file " + file + ".", kUsage);
+    add(file, true);
+  }
+  try {
+    add(config_folder() / "mcp.json", true);
+    add(workspace / ".mcp.json", false);
+  } catch (const plugins::PluginError& problem) {
+    notices.push_back(problem.what());
+  }
+  return servers;
 }
 
 std::vector<std::string> plugin_notices(const plugins::PluginSet& plugins,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plugins/loader.h"
+#include "plugins/mcp_config.h"
 
 namespace corvid::runtime {
 
@@ -15,6 +16,13 @@ std::filesystem::path project_plugins_folder(const std::filesystem::path& worksp
 std::filesystem::path shipped_plugin(const std::string& name);
 // What plugins keep for this workspace.
 std::filesystem::path plugin_state_folder(const std::filesystem::path& workspace);
+
+// The MCP servers of `files` and of the user's mcp.json, which are trusted, and those that the
+// workspace's .mcp.json names. Of servers with one name the first counts. Adds sentences about what
+// cannot be used to `notices`.
+std::vector<plugins::McpServerSpec> mcp_servers(const std::vector<std::string>& files,
+                                                const std::filesystem::path& workspace,
+                                                std::vector<std::string>& notices);
 
 // Sentences about plugins that were not loaded, and those of the project that were not added.
 std::vector<std::string> plugin_notices(const plugins::PluginSet& plugins,

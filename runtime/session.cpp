@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <nlohmann/json.hpp>
 
 #include "memory/journal.h"
 #include "runtime/record.h"
@@ -16,6 +17,8 @@
 
 namespace corvid::runtime {
 namespace {
+
+constexpr int kMaxSentBack = 3;  // times that plugins keep one turn going
 
 // Room that a reply should have before it starts.
 int reply_reserve(int limit_tokens) {
@@ -44,6 +47,8 @@ class Session::Loop {
  private:
   asio::awaitable<Outcome> turn(std::string text);
   asio::awaitable<void> begin(std::string text);
+  asio::awaitable<std::string> hooked_prompt(std::string text);
+  asio::awaitable<std::string> unfinished_business(Outcome outcome);
   asio::awaitable<bool> fit();
   asio::awaitable<model::Turn> reply();
   asio::awaitable<void> call_tools(std::vector<model::ToolCall> calls);
@@ -90,9 +95,11 @@ asio::awaitable<Outcome> Session::Loop::prompt(std::string text) {
 }
 
 asio::awaitable<Outcome> Session::Loop::turn(std::string text) {
+  text = co_await hooked_prompt(std::move(text));
   co_await begin(std::move(text));
   Outcome outcome;
   bool asked_again = false;
+  int n_sent_back = 0;
   while (outcome.steps < options_.max_steps) {
     const bool fits = co_await fit();
     if (!fits) co_return context_full(std::move(outcome), rooms_.dialogue.room());
@@ -106,11 +113,40 @@ asio::awaitable<Outcome> Session::Loop::turn(std::string text) {
       asked_again = true;
       co_await begin("Your last reply could not be read: " + turn.problem + " Please try again.");
     } else if (!interrupted_ || turn.stop == model::Stop::end) {
-      co_return finished_turn(std::move(outcome), turn, rooms_.dialogue.room());
+      Outcome finished = finished_turn(outcome, turn, rooms_.dialogue.room());
+      std::string rest;
+      if (n_sent_back++ < kMaxSentBack) rest = co_await unfinished_business(finished);
+      if (rest.empty()) co_return finished;
+      co_await begin(std::move(rest));
     }
     if (interrupted_) co_return interrupted(std::move(outcome), id_);
   }
   co_return step_limit(std::move(outcome));
+}
+
+// What the plugins make of a prompt. One that they refuse ends the turn before anything is kept.
+asio::awaitable<std::string> Session::Loop::hooked_prompt(std::string text) {
+  if (!rooms_.context.hook) co_return text;
+  nlohmann::ordered_json news;
+  news["text"] = text;
+  const std::string reply = co_await rooms_.context.hook("on_prompt", news.dump());
+  if (reply.empty()) co_return text;
+  const auto answer = nlohmann::ordered_json::parse(reply);
+  if (answer.contains("deny")) {
+    throw RuntimeError("The prompt was refused: " + answer["deny"].get<std::string>());
+  }
+  co_return answer.value("text", text);
+}
+
+// What a plugin still wants done when the model has given its answer; empty: it may stop.
+asio::awaitable<std::string> Session::Loop::unfinished_business(Outcome outcome) {
+  if (!rooms_.context.hook || outcome.code != kOk || interrupted_) co_return std::string();
+  nlohmann::ordered_json news;
+  news["answer"] = outcome.answer;
+  news["steps"] = outcome.steps;
+  const std::string reply = co_await rooms_.context.hook("on_stop", news.dump());
+  if (reply.empty()) co_return std::string();
+  co_return nlohmann::ordered_json::parse(reply).value("again", "");
 }
 
 // A new message of the user, after whatever a crash or a failure left open.

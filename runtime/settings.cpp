@@ -10,6 +10,7 @@
 
 #include "runtime/error.h"
 #include "runtime/folders.h"
+#include "sandbox/host_filter.h"
 
 namespace corvid::runtime {
 namespace {
@@ -108,26 +109,31 @@ Key seconds_key(std::string name, std::string meaning, Field field) {
           }};
 }
 
-Key folders_key(std::string name, std::string meaning) {
-  const auto read = [](const toml::node& node, Settings& settings) -> std::string {
+template <typename Field>
+Key list_key(std::string name, std::string meaning, Field field, std::string wanted,
+             std::function<bool(const std::string&)> is_good) {
+  const auto read = [=](const toml::node& node, Settings& settings) -> std::string {
     const toml::array* array = node.as_array();
-    if (!array) return "an array of folders";
+    if (!array) return wanted;
     for (const toml::node& entry : *array) {
-      const auto folder = entry.value_exact<std::string>();
-      const bool is_absolute = folder && (folder->starts_with('/') || folder->starts_with("~/"));
-      if (!is_absolute) return "an array of folders that start with / or ~/";
-      settings.sandbox.writable.push_back(*folder);
+      const auto text = entry.value_exact<std::string>();
+      if (!text || !is_good(*text)) return wanted;
+      field(settings).push_back(*text);
     }
     return {};
   };
-  const auto print = [](const Settings& settings) {
+  const auto print = [field](const Settings& settings) {
     std::string text;
-    for (const std::string& folder : settings.sandbox.writable) {
-      text += (text.empty() ? "[" : ", ") + quoted(folder);
+    for (const std::string& entry : field(settings)) {
+      text += (text.empty() ? "[" : ", ") + quoted(entry);
     }
     return text.empty() ? "[]" : text + "]";
   };
   return {std::move(name), std::move(meaning), read, print};
+}
+
+bool is_absolute(const std::string& folder) {
+  return folder.starts_with('/') || folder.starts_with("~/");
 }
 
 Key thinking_key() {
@@ -164,7 +170,18 @@ std::vector<Key> make_keys() {
       flag_key("sandbox.enabled", "false runs tools without any protection",
                CORVID_FIELD(sandbox.enabled)),
       flag_key("sandbox.network", "whether tools reach the network", CORVID_FIELD(sandbox.network)),
-      folders_key("sandbox.writable", "folders that tools may write besides the workspace"),
+      list_key("sandbox.hosts",
+               "hosts that tools reach although the network is off: \"example.com\", "
+               "\"*.example.com\", \"example.com:8080\"",
+               CORVID_FIELD(sandbox.hosts), "an array of host names, with or without a port",
+               [](const std::string& text) { return sandbox::parse_host_rule(text).has_value(); }),
+      flag_key("sandbox.ask",
+               "whether an interactive session asks for what the sandbox does not allow; false: "
+               "the answer is no",
+               CORVID_FIELD(sandbox.ask)),
+      list_key("sandbox.writable", "folders that tools may write besides the workspace",
+               CORVID_FIELD(sandbox.writable), "an array of folders that start with / or ~/",
+               is_absolute),
       text_key("remote.key_variable", "the environment variable that holds the API key",
                CORVID_FIELD(remote.key_variable)),
       text_key("remote.dialect", "what the server speaks; none: found out",

@@ -23,6 +23,8 @@ struct SamplingSettings {
 struct SandboxSettings {
   bool enabled = true;
   bool network = false;
+  bool ask = true;                    // the user, for what this does not allow
+  std::vector<std::string> hosts;     // reached through a proxy while `network` is false
   std::vector<std::string> writable;  // folders besides the workspace; may start with ~/
 };
 

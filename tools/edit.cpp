@@ -2,6 +2,7 @@
 
 #include "sandbox/files.h"
 #include "sandbox/offload.h"
+#include "tools/approval.h"
 #include "tools/builtin.h"
 #include "tools/edit_text.h"
 #include "tools/lines.h"
@@ -159,11 +160,13 @@ asio::awaitable<ToolResult> EditTool::call(ToolCall call, ToolContext& context) 
   request.all = arguments.value("all", false);
   const std::string problem = confusion(request, arguments.contains("old"));
   if (!problem.empty()) co_return error_result(call, problem);
-  auto work = [&files = context.files, request = std::move(request)] {
-    return edit_file(files, request);
+  const WriteAccess access = co_await write_access(request.path, context);
+  auto work = [files = access.files, request = std::move(request)] {
+    return edit_file(*files, request);
   };
-  Answer answer = co_await sandbox::offload(context.pool, std::move(work));
-  co_return ToolResult{call.id, std::move(answer.text), answer.is_error};
+  const Answer answer = co_await sandbox::offload(context.pool, std::move(work));
+  std::string text = answer.is_error ? with_refusal(answer.text, access) : answer.text;
+  co_return ToolResult{call.id, std::move(text), answer.is_error};
 }
 
 }  // namespace

@@ -181,8 +181,8 @@ asio::awaitable<ToolResult> ReadTool::call(ToolCall call, ToolContext& context) 
   const auto arguments = nlohmann::json::parse(call.arguments);
   Request request;
   request.path = arguments["path"].get<std::string>();
-  request.first = static_cast<int>(std::min(arguments.value("offset", 1.0), 2e9));
-  request.limit = static_cast<int>(std::min(arguments.value("limit", 0.0), 2e9));
+  request.first = static_cast<int>(std::clamp(arguments.value("offset", 1.0), 1.0, 2e9));
+  request.limit = static_cast<int>(std::clamp(arguments.value("limit", 0.0), 0.0, 2e9));
   request.budget_bytes = context.result_budget_bytes;
   const std::string spilled = spilled_path(context, request.path);
   auto work = [&files = context.files, spilled, folder = context.spill_folder, request]() mutable {

@@ -1,9 +1,12 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "sandbox/error.h"
+#include "tools/approval.h"
 #include "tools/builtin.h"
+#include "tools/jobs.h"
 #include "tools/shell_text.h"
 #include "tools/spec.h"
 #include "tools/text.h"
@@ -11,7 +14,11 @@
 namespace corvid::tools {
 namespace {
 
-constexpr int kDefaultTimeoutSeconds = 120;
+constexpr std::chrono::seconds kDefaultTimeout{120};
+constexpr int kMaxTimeoutSeconds = 3600;
+constexpr std::chrono::seconds kNoDeadline = std::chrono::hours(24 * 365);
+constexpr std::chrono::seconds kLook{1};           // a job that fails at once says so at once
+constexpr std::chrono::seconds kStopPatience{10};  // it is killed long before
 
 const char* shell_program() {
   static const char* const program =
@@ -34,40 +41,139 @@ class ShellTool : public Tool {
   asio::awaitable<ToolResult> call(ToolCall call, ToolContext& context) override;
 
  private:
+  asio::awaitable<ToolResult> run(ToolCall call, sandbox::ProcessSpec process,
+                                  ToolContext& context);
+  asio::awaitable<ToolResult> start(ToolCall call, sandbox::ProcessSpec process,
+                                    ToolContext& context);
+  asio::awaitable<ToolResult> look_after(ToolCall call, ToolContext& context);
+
   ToolSpec spec_ = spec_from_text("shell",
 #include "tools/shell.md.inc"
   );
+  Jobs jobs_;
 };
 
-sandbox::ProcessSpec process_of(const ToolCall& call, const ToolContext& context) {
+std::filesystem::path spill_file(const ToolContext& context, const std::string& name) {
+  if (context.spill_folder.empty()) return {};
+  std::filesystem::create_directories(context.spill_folder);
+  return context.spill_folder / name;
+}
+
+// What the arguments leave open; empty when they make sense.
+std::string confusion(const nlohmann::json& arguments, const Jobs& jobs) {
+  const bool has_command = arguments.contains("command");
+  if (has_command && arguments.contains("job")) return "give either `command` or `job`, not both.";
+  if (has_command && (arguments.contains("input") || arguments.contains("stop"))) {
+    return "`input` and `stop` are for a `job` that runs.";
+  }
+  if (has_command || arguments.contains("job")) return {};
+  std::string text = "`command` is missing, or `job`.";
+  for (const std::string& line : jobs.running()) text += "\n" + line;
+  return text;
+}
+
+std::chrono::seconds time_of(const nlohmann::json& arguments, std::chrono::seconds usual) {
+  if (!arguments.contains("timeout")) return usual;
+  return std::chrono::seconds(
+      std::clamp<std::int64_t>(arguments["timeout"].get<std::int64_t>(), 0, kMaxTimeoutSeconds));
+}
+
+asio::awaitable<ToolResult> ShellTool::call(ToolCall call, ToolContext& context) {
   const auto arguments = nlohmann::json::parse(call.arguments);
+  const std::string problem = confusion(arguments, jobs_);
+  if (!problem.empty()) co_return error_result(call, problem);
+  if (arguments.contains("job")) co_return co_await look_after(std::move(call), context);
+  const bool background = arguments.value("background", false);
   sandbox::ProcessSpec process;
   process.argv = {shell_program(), "-c", arguments["command"].get<std::string>()};
-  process.deadline = std::chrono::seconds(arguments.value("timeout", kDefaultTimeoutSeconds));
+  const auto timeout = time_of(arguments, background ? kNoDeadline : kDefaultTimeout);
+  process.deadline = std::max(timeout, std::chrono::seconds(1));
+  process.terminal = arguments.value("tty", false);
   process.head_bytes = process.tail_bytes = context.result_budget_bytes / 2;
-  if (!context.spill_folder.empty()) {
-    std::filesystem::create_directories(context.spill_folder);
-    process.spill = context.spill_folder / file_name_of(call.id);
-  }
+  const Verdict verdict = co_await may_run(process.argv.back(), context);
+  if (!verdict.allowed) co_return error_result(call, verdict.why);
+  if (background) co_return co_await start(std::move(call), std::move(process), context);
+  co_return co_await run(std::move(call), std::move(process), context);
+}
+
+asio::awaitable<ToolResult> ShellTool::run(ToolCall call, sandbox::ProcessSpec process,
+                                           ToolContext& context) {
+  process.spill = spill_file(context, file_name_of(call.id));
   if (context.on_output) {
     process.on_output = [stream = std::make_shared<Utf8Stream>(), output = context.on_output](
                             std::string_view bytes) { output(stream->push(bytes)); };
   }
-  return process;
-}
-
-asio::awaitable<ToolResult> ShellTool::call(ToolCall call, ToolContext& context) {
-  sandbox::ProcessSpec process = process_of(call, context);
   const auto deadline = std::chrono::duration_cast<std::chrono::seconds>(process.deadline);
   std::filesystem::path spill = process.spill;
-  const sandbox::ProcessResult done = co_await context.sandbox.run(std::move(process));
+  sandbox::ProcessResult done = co_await context.sandbox.run(std::move(process));
   if (done.tail.empty() && !spill.empty()) {  // all of it is in the result
     std::error_code ignored;
     std::filesystem::remove(spill, ignored);
     spill.clear();
   }
-  std::string text = shell_text(done, {deadline, context.result_budget_bytes, spill.string()});
+  for (std::string& line : jobs_.news()) done.notices.push_back(std::move(line));
+  const ShellTextOptions options{deadline, context.result_budget_bytes, spill.string(), {}};
+  std::string text = shell_text(done, options);
   co_return ToolResult{call.id, std::move(text), !done.exit_code.has_value()};
+}
+
+asio::awaitable<ToolResult> ShellTool::start(ToolCall call, sandbox::ProcessSpec process,
+                                             ToolContext& context) {
+  std::vector<std::string> notices = jobs_.running();
+  if (jobs_.full()) {
+    std::string text = "as many jobs run as may; stop one first:";
+    for (const std::string& line : notices) text += "\n" + line;
+    co_return error_result(call, text);
+  }
+  auto job = std::make_shared<Job>();
+  job->command = process.argv.back();
+  job->has_terminal = process.terminal;
+  job->started = std::chrono::steady_clock::now();
+  job->spill = spill_file(context, "job-" + std::to_string(jobs_.next_number()) + ".txt");
+  job->on_output = context.on_output;
+  process.spill = job->spill;
+  process.open_input = !process.terminal;
+  process.on_output = [weak = std::weak_ptr(job)](std::string_view bytes) {
+    const auto job = weak.lock();
+    if (!job) return;
+    const std::string text = job->text.push(bytes);
+    if (job->on_output) job->on_output(text);
+  };
+  job->process = co_await context.sandbox.start(std::move(process));
+  jobs_.add(job);
+  for (std::string& line : jobs_.news()) notices.push_back(std::move(line));
+  const auto until = std::chrono::steady_clock::now() + kLook;
+  std::string text = co_await job_text(job, until, context.result_budget_bytes, std::move(notices));
+  job->on_output = nullptr;
+  if (job->process.ended()) jobs_.forget(job->number);
+  co_return ToolResult{call.id, std::move(text), false};
+}
+
+asio::awaitable<ToolResult> ShellTool::look_after(ToolCall call, ToolContext& context) {
+  const auto arguments = nlohmann::json::parse(call.arguments);
+  const int number = arguments["job"].get<int>();
+  const std::shared_ptr<Job> job = jobs_.find(number);
+  std::vector<std::string> notices = jobs_.running(number);
+  if (!job) {
+    std::string text = "there is no job " + std::to_string(number) +
+                       "; jobs end with the session that started them.";
+    for (const std::string& line : notices) text += "\n" + line;
+    co_return error_result(call, text);
+  }
+  if (arguments.contains("input") && !job->type(arguments["input"].get<std::string>())) {
+    notices.push_back("the input was not taken: the job has ended, or does not read");
+  }
+  auto until = std::chrono::steady_clock::now() + time_of(arguments, kLook);
+  if (arguments.value("stop", false) && !job->process.ended()) {
+    job->stopped = true;
+    job->process.end();
+    until = std::chrono::steady_clock::now() + kStopPatience;
+  }
+  job->on_output = context.on_output;
+  std::string text = co_await job_text(job, until, context.result_budget_bytes, std::move(notices));
+  job->on_output = nullptr;
+  if (job->process.ended()) jobs_.forget(number);
+  co_return ToolResult{call.id, std::move(text), false};
 }
 
 }  // namespace

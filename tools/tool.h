@@ -27,7 +27,17 @@ using model::ToolCall;
 using model::ToolResult;
 using model::ToolSpec;
 
-enum class Verdict { allow, deny };
+// What a call needs beyond what the policy gives.
+struct Request {
+  std::string what;  // "write /etc/hosts": goes on a sentence that starts "may it"
+  std::string key;   // "always" answers every request with this key: "write /etc"
+  std::string flag;  // what on the command line allows it from the start: "--writable /etc"
+};
+
+struct Verdict {
+  bool allowed = false;
+  std::string why;  // when it is not: a sentence for the model
+};
 
 // What a tool may use, lent by the session for one call. Outlives the call.
 struct ToolContext {
@@ -39,11 +49,13 @@ struct ToolContext {
 
   // Output as it comes, already valid UTF-8. May be empty.
   std::function<void(std::string_view)> on_output;
-  // Asks the user for what the policy does not give; in headless runs the policy is the answer.
-  std::function<asio::awaitable<Verdict>(std::string question)> approve;
+  // Asks the user for what the policy does not give; where nobody can be asked the answer is no.
+  std::function<asio::awaitable<Verdict>(Request request)> approve;
   // Runs plugin hooks, JSON in and out; an empty answer changes nothing. May be empty.
   //   before_call  {name, arguments}                    ->  {arguments} or {deny: reason}
   //   after_call   {name, arguments, result, is_error}  ->  {result: text}
+  //   on_prompt    {text}                               ->  {text} or {deny: reason}
+  //   on_stop      {answer, steps}                      ->  {again: what is still to be done}
   std::function<asio::awaitable<std::string>(std::string_view when, std::string json)> hook;
 };
 

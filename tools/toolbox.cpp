@@ -175,6 +175,7 @@ asio::awaitable<ToolResult> Toolbox::Parts::answer(ToolCall call, ToolContext co
       if (problem) co_return error_result(call, "a plugin spoiled the arguments. " + *problem);
     }
     ToolResult result = co_await entry->tool->call(call, context);
+    co_await asio::this_coro::throw_if_cancelled(false);  // what it gave counts, interrupted or not
     result = co_await tell_after(call, std::move(result), context);
     result.call_id = call.id;
     co_return result;

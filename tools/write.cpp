@@ -2,6 +2,7 @@
 
 #include "sandbox/files.h"
 #include "sandbox/offload.h"
+#include "tools/approval.h"
 #include "tools/builtin.h"
 #include "tools/spec.h"
 
@@ -24,12 +25,13 @@ asio::awaitable<ToolResult> WriteTool::call(ToolCall call, ToolContext& context)
   const std::string path = arguments["path"].get<std::string>();
   std::string content = arguments["content"].get<std::string>();
   const std::string size = std::to_string(content.size());
-  auto work = [&files = context.files, path, content = std::move(content)] {
-    return files.write(path, content);
+  const WriteAccess access = co_await write_access(path, context);
+  auto work = [files = access.files, path, content = std::move(content)] {
+    return files->write(path, content);
   };
   const auto outcome = co_await sandbox::offload(context.pool, std::move(work));
   if (const auto* error = std::get_if<sandbox::FileError>(&outcome)) {
-    co_return error_result(call, error->message);
+    co_return error_result(call, with_refusal(error->message, access));
   }
   const std::string verb = std::get<bool>(outcome) ? "Created " : "Replaced ";
   co_return ToolResult{call.id, verb + path + ", " + size + " bytes.", false};

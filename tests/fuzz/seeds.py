@@ -73,6 +73,17 @@ elif target == "sse":
     seeds = [f": ping\n\ndata: {chunk}\n\ndata: [DONE]\n\n".encode()]
 elif target == "text":
     seeds = [b"int main() {\n  return 0;\n}\n\0return 0;\0return [a-z]+;", b"a/b.c\0**/*.{c,h}\0"]
+elif target == "mcp":
+    tool = {"name": "a", "description": "b", "inputSchema": {"type": "object"}}
+    said = [{"id": 1, "result": {"tools": [tool], "nextCursor": "2"}},
+            {"id": 1, "result": {"content": [{"type": "text", "text": "x"}, {"type": "image"}]}},
+            {"id": 1, "error": {"code": -32601, "message": "no"}}, {"id": "a", "method": "ping"}]
+    seeds = [json.dumps({"jsonrpc": "2.0", **one}).encode() for one in said]
+    seeds += [json.dumps({"mcpServers": {"a": {"command": "b", "args": ["c"], "env": {"D": "e"}}}})
+              .encode()]
+elif target == "proxy":
+    seeds = [b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"*.example.com:80",
+             b"GET http://[::1]:80/a?b HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n", b"127.0.0.1:80"]
 for i, seed in enumerate(seeds):
     with open(os.path.join(folder, f"seed-{i}"), "wb") as file:
         file.write(seed)

@@ -18,7 +18,7 @@ class PluginTest : public testing::Test {
  protected:
   PluginInfo load(const std::filesystem::path& folder) {
     plugins_.emplace(folder, PluginHost{io_.get_executor(), state_.path(), {}});
-    plugins_->add_tools(toolbox_);
+    plugins_->add_tools(*toolbox_);
     const auto infos = plugins_->infos();
     return infos.empty() ? PluginInfo{} : infos[0];
   }
@@ -34,7 +34,7 @@ class PluginTest : public testing::Test {
         return plugins_->hook(std::string(when), std::move(json), context_);
       };
     }
-    return tools::finish(io_, toolbox_.run({{"call-1", name, arguments.dump()}}, context_, {}))[0];
+    return tools::finish(io_, toolbox_->run({{"call-1", name, arguments.dump()}}, context_, {}))[0];
   }
 
   // Plugins lie where the policy lets them be read.
@@ -52,7 +52,7 @@ class PluginTest : public testing::Test {
   std::unique_ptr<sandbox::Sandbox> sandbox_ = sandbox::make_sandbox(policy_);
   sandbox::Files files_{policy_};
   tools::ToolContext context_{*sandbox_, files_, pool_, ""};
-  tools::Toolbox toolbox_;
+  std::optional<tools::Toolbox> toolbox_{std::in_place};
   std::optional<PluginSet> plugins_;
 };
 

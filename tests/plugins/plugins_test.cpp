@@ -61,7 +61,7 @@ TEST_F(PluginTest, ALuaPluginThatNeverEndsIsStoppedByAnInterrupt) {
   load_lua(kGreeter);
   asio::cancellation_signal signal;
   std::string text;
-  asio::co_spawn(io_, toolbox_.run({{"1", "spin", "{}"}}, context_, {}),
+  asio::co_spawn(io_, toolbox_->run({{"1", "spin", "{}"}}, context_, {}),
                  asio::bind_cancellation_slot(
                      signal.slot(), [&](std::exception_ptr, std::vector<tools::ToolResult> got) {
                        text = got.at(0).text;
@@ -84,7 +84,7 @@ TEST_F(PluginTest, CallsOfOnePluginTakeTurnsInItsMachine) {
       end}}})");
   load(folder_.path());
   const std::vector<tools::ToolCall> calls(4, {"x", "look", "{}"});
-  const auto results = tools::finish(io_, toolbox_.run(calls, context_, {}));
+  const auto results = tools::finish(io_, toolbox_->run(calls, context_, {}));
   for (const auto& result : results) EXPECT_EQ(result.text, "0");
 }
 
@@ -102,6 +102,25 @@ TEST_F(PluginTest, HooksSeeEveryCallAndMayDenyOrChangeIt) {
   EXPECT_EQ(call("say", {{"text", "hi"}}).text, "hi!");
   EXPECT_EQ(call("say", {{"text", "old"}}).text, "new!");
   EXPECT_EQ(call("say", {{"text", "secret"}}).text, "Error: denied: that is private");
+}
+
+TEST_F(PluginTest, HooksSeeThePromptAndTheEndOfTheTurn) {
+  load_lua(R"(
+    return {api = 1, description = "d", hooks = {
+      on_prompt = function(prompt)
+        if prompt.text == "no" then return {deny = "not today"} end
+        return {text = prompt.text .. ", please"}
+      end,
+      on_stop = function(turn)
+        if turn.steps < 2 then return {again = "go on after " .. turn.answer} end
+      end}})");
+  const auto hook = [&](const char* when, const ordered_json& what) {
+    return tools::finish(io_, plugins_->hook(when, what.dump(), context_));
+  };
+  EXPECT_EQ(hook("on_prompt", {{"text", "do it"}}), R"({"text":"do it, please"})");
+  EXPECT_EQ(hook("on_prompt", {{"text", "no"}}), R"({"deny":"not today"})");
+  EXPECT_EQ(hook("on_stop", {{"answer", "one"}, {"steps", 1}}), R"({"again":"go on after one"})");
+  EXPECT_EQ(hook("on_stop", {{"answer", "two"}, {"steps", 2}}), "");
 }
 
 TEST_F(PluginTest, AHookThatFailsDeniesTheCall) {

@@ -250,6 +250,127 @@ TEST_F(Interactive, AFailureIsSaidAndTheSessionGoesOn) {
   EXPECT_EQ(end(), 0);
 }
 
+// Writes beside the workspace, then says what came of it.
+ModelServer::Script writes_outside(int times) {
+  return [times](ServerConnection& out, const ReceivedRequest& request, int n) {
+    if (n < times) {
+      const std::string path = "../beside/" + std::to_string(n) + ".txt";
+      const nlohmann::json arguments = {{"path", path}, {"content", "x"}};
+      return out.call("c" + std::to_string(n), "write", arguments.dump());
+    }
+    const auto messages = nlohmann::json::parse(request.body)["messages"];
+    out.say("Result: " + messages.back()["content"].get<std::string>());
+  };
+}
+
+TEST_F(Interactive, AsksForWhatTheSandboxDoesNotGive) {
+  fs::create_directory(home_ / "beside");
+  ModelServer server(writes_outside(1));
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("go\r");
+  ASSERT_TRUE(sees("May it write " + (home_ / "beside/0.txt").string()));
+  ASSERT_TRUE(sees("n no: "));
+  EXPECT_FALSE(fs::exists(home_ / "beside/0.txt"));
+  type("y\r");
+  EXPECT_TRUE(sees("Result: Created ../beside/0.txt, 1 bytes."));
+  EXPECT_TRUE(fs::exists(home_ / "beside/0.txt"));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+}
+
+TEST_F(Interactive, AlwaysHoldsForTheFolderAndTheSession) {
+  fs::create_directory(home_ / "beside");
+  ModelServer server(writes_outside(2));
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("go\r");
+  ASSERT_TRUE(sees("n no: "));
+  type("a\r");
+  EXPECT_TRUE(sees("Result: Created ../beside/1.txt, 1 bytes."));
+  EXPECT_TRUE(fs::exists(home_ / "beside/0.txt"));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+}
+
+TEST_F(Interactive, AnythingElseIsANo) {
+  fs::create_directory(home_ / "beside");
+  ModelServer server(writes_outside(2));
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("go\r");
+  ASSERT_TRUE(sees("n no: "));
+  type("\r");
+  ASSERT_TRUE(sees("n no: "));
+  type("\x03");  // Ctrl-C
+  EXPECT_TRUE(sees("The user was asked and said no."));
+  EXPECT_TRUE(fs::is_empty(home_ / "beside"));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+}
+
+TEST_F(Interactive, AsksAboutAHostWhileTheCommandWaits) {
+  ModelServer server([](auto& out, const auto& request, int n) {
+    const nlohmann::json arguments = {
+        {"command",
+         "exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT example.invalid:443 "
+         "HTTP/1.1\\r\\n\\r\\n' >&3; head -1 <&3"}};
+    if (n == 0) return out.call("c", "shell", arguments.dump());
+    const auto messages = nlohmann::json::parse(request.body)["messages"];
+    out.say("Result: " + messages.back()["content"].template get<std::string>());
+  });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("go\r");
+  ASSERT_TRUE(sees("May it reach example.invalid over the network?"));
+  ASSERT_TRUE(sees("n no: "));
+  type("n\r");
+  EXPECT_TRUE(sees("Result: HTTP/1.1 403 Forbidden"));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+}
+
+TEST_F(Interactive, WhatWasTypedBeforeTheQuestionIsNoAnswer) {
+  fs::create_directory(home_ / "beside");
+  std::atomic<bool> typed = false;
+  const auto script = writes_outside(1);
+  ModelServer server([&](auto& out, const auto& request, int n) {
+    while (!typed) std::this_thread::sleep_for(1ms);
+    script(out, request, n);
+  });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("go\r");
+  while (server.posts().empty()) std::this_thread::sleep_for(1ms);
+  type("y\r");
+  typed = true;
+  ASSERT_TRUE(sees("n no: "));
+  EXPECT_TRUE(fs::is_empty(home_ / "beside"));
+  type("n\r");
+  EXPECT_TRUE(sees("The user was asked and said no."));
+  EXPECT_TRUE(fs::is_empty(home_ / "beside"));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+}
+
+TEST_F(Interactive, AQuestionShowsEveryByte) {
+  ModelServer server([](auto& out, const auto&, int n) {
+    if (n > 0) return out.say("done");
+    const nlohmann::json arguments = {{"path", "/tmp/\x1b[2K\u202e\u200b/x"}, {"content", "x"}};
+    out.call("c", "write", arguments.dump());
+  });
+  start(server.url());
+  ASSERT_TRUE(sees("> "));
+  type("go\r");
+  EXPECT_TRUE(sees("May it write /tmp/\\x1b[2K\\u{202e}\\u{200b}/x"));
+  ASSERT_TRUE(sees("n no: "));
+  EXPECT_EQ(screen_.find("\x1b[2K\u202e"), std::string::npos);
+  type("n\r");
+  EXPECT_TRUE(sees("done"));
+  type("\x04");
+  EXPECT_EQ(end(), 0);
+}
+
 TEST_F(Interactive, WithoutATerminalItSaysWhatToDoInstead) {
   const std::string command = "HOME=" + home_.string() + " " CORVID_BINARY " </dev/null 2>&1";
   FILE* pipe = popen(command.c_str(), "r");

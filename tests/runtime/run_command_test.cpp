@@ -166,6 +166,53 @@ TEST_F(RunCommand, ExitCodesTellWhatHappened) {
   EXPECT_EQ(run({"show", "nothing"}).code, 2);
 }
 
+TEST_F(RunCommand, WithoutATerminalNobodyIsAskedAndTheFlagIsNamed) {
+  std::filesystem::create_directory(folder / "beside");
+  const auto script = [](ServerConnection& connection, const ReceivedRequest& request, int n) {
+    const json arguments = {{"path", "../beside/x"}, {"content", "x"}};
+    if (n % 2 == 0) return connection.call("c", "write", arguments.dump());
+    connection.say(
+        json::parse(request.body).at("messages").back().at("content").get<std::string>());
+  };
+  ModelServer server(script);
+  const std::string beside = std::filesystem::canonical(folder / "beside").string();
+  const Outcome refused = run({"run", "--model", server.url(), "go"});
+  EXPECT_NE(refused.out.find("Error: ../beside/x is outside the workspace"), std::string::npos);
+  EXPECT_NE(refused.out.find("`--writable " + beside + "` on the command line"), std::string::npos)
+      << refused.out;
+  EXPECT_FALSE(std::filesystem::exists(beside + "/x"));
+  const Outcome allowed = run({"run", "--model", server.url(), "--writable", beside, "go"});
+  EXPECT_EQ(allowed.out, "Created ../beside/x, 1 bytes.\n") << allowed.err;
+  EXPECT_TRUE(std::filesystem::exists(beside + "/x"));
+}
+
+TEST_F(RunCommand, AHostThatMayNotBeReachedIsNamedWithItsFlag) {
+  ModelServer server(commands_then({"exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT "
+                                    "example.com:443 HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"},
+                                   "Done."));
+  ASSERT_EQ(run({"run", "--model", server.url(), "go"}).code, 0);
+  const json body = json::parse(server.posts().back().body);
+  const std::string result = body.at("messages").back().at("content").get<std::string>();
+  EXPECT_EQ(result.substr(0, 12), "HTTP/1.1 403") << result;
+  EXPECT_NE(result.find("`--allow-net=example.com` allows it.]\n[exit 0]"), std::string::npos)
+      << result;
+}
+
+TEST_F(RunCommand, TheSandboxCanBeSwitchedOffLoudly) {
+  ModelServer server(commands_then({"echo x > ../outside"}, "Done."));
+  const Outcome outcome = run({"run", "--model", server.url(), "--sandbox", "off", "go"});
+  EXPECT_NE(outcome.err.find("The sandbox is OFF"), std::string::npos) << outcome.err;
+  EXPECT_EQ(text_of("outside"), "x\n");
+}
+
+TEST_F(RunCommand, AHostThatIsNoneIsRefusedAtOnce) {
+  for (const char* host : {"*.com", "http://x.org", "a b", "x.org:99999"}) {
+    const Outcome outcome = run({"run", std::string("--allow-net=") + host, "go"});
+    EXPECT_EQ(outcome.code, 2) << host;
+    EXPECT_NE(outcome.err.find("--allow-net takes hosts like"), std::string::npos) << outcome.err;
+  }
+}
+
 TEST_F(RunCommand, CtrlCStopsTheToolAndKeepsTheSession) {
   ModelServer server(commands_then({"touch started; sleep 60"}, "Done."));
   const auto begun = std::chrono::steady_clock::now();
@@ -207,9 +254,8 @@ TEST_F(RunCommand, KillLosesOnlyTheRunningStepAndResumeDoesNotRepeatIt) {
 }
 
 TEST_F(RunCommand, ResumeTakesATaskWithoutAnId) {
-  ModelServer server([](ServerConnection& connection, const ReceivedRequest&, int) {
-    connection.say("Yes.");
-  });
+  ModelServer server(
+      [](ServerConnection& connection, const ReceivedRequest&, int) { connection.say("Yes."); });
   ASSERT_EQ(run({"run", "--model", server.url(), "one"}).code, 0);
   ASSERT_EQ(run({"resume", "and two"}).code, 0);
   const json messages = json::parse(server.posts().back().body).at("messages");

@@ -39,6 +39,13 @@ class Echo : public tools::Tool {
       R"({"type":"object","properties":{"text":{"type":"string"}},"required":["text"]})"};
 };
 
+// A hook that is never content.
+asio::awaitable<std::string> again(std::string_view when, int& stops) {
+  if (when != "on_stop") co_return std::string();
+  ++stops;
+  co_return std::string(R"({"again":"go on"})");
+}
+
 class NoSandbox : public sandbox::Sandbox {
  public:
   const sandbox::Policy& policy() const override { return policy_; }
@@ -190,6 +197,32 @@ TEST_F(SessionTest, EveryStepIsInTheJournalBeforeItsEvent) {
   EXPECT_FALSE(witness->unjournaled);
   EXPECT_EQ(journal->steps(past.id).size(), 7u);
   expect_one_result_per_call();
+}
+
+TEST_F(SessionTest, APluginMayChangeOrRefuseAPrompt) {
+  context.hook = [](std::string_view when, std::string json) -> asio::awaitable<std::string> {
+    if (when != "on_prompt") co_return std::string();
+    if (json.find("bad") != json.npos) co_return std::string(R"({"deny":"plugin p: no"})");
+    co_return std::string(R"({"text":"changed"})");
+  };
+  dialogue.script = {says("Hello.")};
+  const Outcome refused = prompt("bad");
+  EXPECT_EQ(refused.code, kFailed);
+  EXPECT_EQ(refused.message, "The prompt was refused: plugin p: no");
+  EXPECT_TRUE(journal->steps(past.id).empty());
+  EXPECT_EQ(prompt("good").answer, "Hello.");
+  EXPECT_EQ(std::get<UserText>(journaled().at(1)).text, "changed");
+}
+
+TEST_F(SessionTest, APluginMaySendTheModelBackToWorkAFewTimes) {
+  int stops = 0;
+  context.hook = [&](std::string_view when, std::string) { return again(when, stops); };
+  dialogue.script = {says("1"), says("2"), says("3"), says("4"), says("5")};
+  const Outcome outcome = prompt("go");
+  EXPECT_EQ(outcome.code, kOk);
+  EXPECT_EQ(outcome.answer, "4") << "not for ever";
+  EXPECT_EQ(stops, 3);
+  EXPECT_EQ(std::get<UserText>(dialogue.entries.at(3)).text, "go on");
 }
 
 TEST_F(SessionTest, StopsAtTheStepLimitWithEveryCallAnswered) {

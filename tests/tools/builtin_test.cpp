@@ -1,4 +1,4 @@
-// The six built-in tools as a model meets them: called through the toolbox, in a real workspace.
+// The built-in tools as a model meets them: called through the toolbox, in a real workspace.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -91,6 +91,30 @@ TEST_F(BuiltinTest, ShellStreamsItsOutputAsText) {
   const ordered_json arguments = {{"command", "printf 'caf\\303\\251 \\377'"}};
   finish(io_, toolbox_.run({{"1", "shell", arguments.dump()}}, context_, observer));
   EXPECT_EQ(seen, "caf\xC3\xA9 \\xff");
+}
+
+TEST_F(BuiltinTest, ShellSaysWhatAnInterruptedCommandHadPrinted) {
+  asio::cancellation_signal cancel;
+  Toolbox::Observer observer;
+  observer.output = [&](const ToolCall&, std::string_view) {
+    asio::post(io_, [&] { cancel.emit(asio::cancellation_type::terminal); });
+  };
+  std::vector<ToolResult> results;
+  const std::string arguments = R"({"command":"echo so far; sleep 1000"})";
+  asio::co_spawn(io_, toolbox_.run({{"1", "shell", arguments}}, context_, observer),
+                 asio::bind_cancellation_slot(
+                     cancel.slot(), [&](std::exception_ptr error, std::vector<ToolResult> all) {
+                       EXPECT_FALSE(error);
+                       results = std::move(all);
+                     }));
+  io_.run();
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].text, "so far\n[interrupted]");
+}
+
+TEST_F(BuiltinTest, ShellGivesATerminalWhenAskedFor) {
+  EXPECT_EQ(call("shell", {{"command", "test -t 0 && test -t 1 && echo yes"}, {"tty", true}}),
+            "yes\n[exit 0]");
 }
 
 // --- write and edit ------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-// Runs a coroutine to its end on the loop.
+// Runs a coroutine to its end on the loop; what else runs there may go on later.
 template <typename T>
 T finish(asio::io_context& io, asio::awaitable<T> task) {
   std::optional<T> value;
@@ -56,7 +56,7 @@ T finish(asio::io_context& io, asio::awaitable<T> task) {
     value = std::move(result);
   });
   io.restart();
-  io.run();
+  while (!value && !failure) io.run_one();
   if (failure) std::rethrow_exception(failure);
   return std::move(*value);
 }

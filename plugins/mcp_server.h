@@ -1,0 +1,55 @@
+// One MCP server: started when it is first needed, spoken to in the era of the protocol that it
+// knows (2026-07-28 without a handshake, or before that with one), and started anew, after a pause
+// that grows, when it has broken down. io thread only.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "plugins/mcp_config.h"
+#include "plugins/mcp_connection.h"
+#include "tools/tool.h"
+
+namespace corvid::plugins {
+
+struct McpPatience {
+  std::chrono::seconds start{60};  // until it has answered for the first time: it may be installed
+  std::chrono::seconds probe{10};  // for the question whether it knows the new era
+  std::chrono::seconds list{30};
+  std::chrono::seconds call{600};
+};
+
+class McpServer {
+ public:
+  McpServer(McpServerSpec spec, McpPatience patience);
+  ~McpServer();
+  McpServer(McpServer&&) noexcept = default;
+
+  const McpServerSpec& spec() const { return spec_; }
+
+  // PluginError with the reason when the server cannot be used now.
+  asio::awaitable<const std::vector<McpTool>*> tools(tools::ToolContext& context);
+  asio::awaitable<McpResult> call(std::string tool, nlohmann::ordered_json arguments,
+                                  tools::ToolContext& context);
+
+ private:
+  asio::awaitable<void> connect(tools::ToolContext& context);
+  asio::awaitable<void> shake_hands();
+  asio::awaitable<bool> speaks_new_era();
+  asio::awaitable<nlohmann::ordered_json> ask(std::string method, nlohmann::ordered_json params,
+                                              std::chrono::seconds patience);
+  void note_failure();
+
+  McpServerSpec spec_;
+  McpPatience patience_;
+  std::shared_ptr<McpConnection> connection_;  // null: not started
+  bool new_era_ = false;
+  std::optional<std::vector<McpTool>> tools_;
+  int n_failures_ = 0;  // one after the other
+  std::chrono::steady_clock::time_point not_before_{};
+};
+
+}  // namespace corvid::plugins

@@ -1,0 +1,50 @@
+#include "runtime/approvals.h"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace corvid::runtime {
+namespace {
+
+// Holds the user's attention from the moment it was free.
+class Attention {
+ public:
+  Attention(bool& taken, asio::steady_timer& freed) : taken_(taken), freed_(freed) {
+    taken_ = true;
+  }
+  ~Attention() {
+    taken_ = false;
+    freed_.cancel();
+  }
+  Attention(const Attention&) = delete;
+
+ private:
+  bool& taken_;
+  asio::steady_timer& freed_;
+};
+
+}  // namespace
+
+Approvals::Approvals(const asio::any_io_executor& io)
+    : answered_(io, asio::steady_timer::time_point::max()) {}
+
+asio::awaitable<tools::Verdict> Approvals::decide(tools::Request request) {
+  const std::string flag = request.flag;
+  if (!ask_) {
+    co_return tools::Verdict{
+        false, "Nobody can be asked to allow it here; `" + flag + "` on the command line does."};
+  }
+  while (asking_) {
+    boost::system::error_code woken;
+    co_await answered_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+  }
+  if (always_.contains(request.key)) co_return tools::Verdict{true, {}};
+  const Attention attention(asking_, answered_);
+  const std::string key = request.key;
+  const Answer answer = co_await ask_(std::move(request));
+  if (answer == Answer::always) always_.insert(key);
+  if (answer == Answer::no) co_return tools::Verdict{false, "The user was asked and said no."};
+  co_return tools::Verdict{true, {}};
+}
+
+}  // namespace corvid::runtime

@@ -1,0 +1,79 @@
+// What of a server's bytes is a message, and what becomes of it.
+#include <gtest/gtest.h>
+
+#include "plugins/error.h"
+#include "plugins/mcp_config.h"
+#include "plugins/mcp_message.h"
+
+namespace corvid::plugins {
+namespace {
+
+using Kind = McpMessage::Kind;
+using nlohmann::ordered_json;
+
+TEST(McpMessage, IsAResultAnErrorARequestOrANotification) {
+  const auto result = parse_mcp_message(R"({"jsonrpc":"2.0","id":7,"result":{"x":1}})");
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->kind, Kind::result);
+  EXPECT_EQ(result->id, 7);
+  EXPECT_EQ(result->body.dump(), R"({"x":1})");
+  const auto error =
+      parse_mcp_message(R"({"jsonrpc":"2.0","id":7,"error":{"code":-32601,"message":"no"}})");
+  EXPECT_EQ(error.value().kind, Kind::error);
+  EXPECT_EQ(error->error_text(), "no (-32601)");
+  const auto request = parse_mcp_message(R"({"jsonrpc":"2.0","id":"a","method":"ping"})");
+  EXPECT_EQ(request.value().kind, Kind::request);
+  EXPECT_EQ(mcp_refusal(request->their_id, -1, "no"),
+            R"({"jsonrpc":"2.0","id":"a","error":{"code":-1,"message":"no"}})"
+            "\n");
+  EXPECT_EQ(parse_mcp_message(R"({"jsonrpc":"2.0","method":"x"})").value().kind,
+            Kind::notification);
+}
+
+TEST(McpMessage, AnythingElseIsNone) {
+  const std::string deep(10'000, '[');
+  for (const std::string& line :
+       {std::string(), std::string("null"), std::string("[]"), std::string("{}"), deep,
+        std::string(R"({"jsonrpc":"1.0","id":1,"result":{}})"),
+        std::string(R"({"jsonrpc":"2.0","id":1})"),
+        std::string(R"({"jsonrpc":"2.0","id":1,"result":{},"error":{}})"),
+        std::string(R"({"jsonrpc":"2.0","id":1,"result":7})"),
+        std::string(R"({"jsonrpc":"2.0","id":"1","result":{}})"),
+        std::string(R"({"jsonrpc":"2.0","id":1.5,"result":{}})"),
+        std::string(R"({"jsonrpc":"2.0","id":{},"method":"x"})"),
+        std::string(R"({"jsonrpc":"2.0","id":1,"method":7})"),
+        std::string(R"({"jsonrpc":"2.0","id":1,"result":{}}{)"), std::string("\xFF\xFE")}) {
+    EXPECT_FALSE(parse_mcp_message(line)) << line.substr(0, 80);
+  }
+}
+
+TEST(McpMessage, WhatWeSayIsOneLine) {
+  const std::string line = mcp_request(3, "tools/call", {{"text", "a\nb\xFF"}});
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto read = ordered_json::parse(line);
+  EXPECT_EQ(read["id"], 3);
+  EXPECT_EQ(read["params"]["text"], "a\nb\xEF\xBF\xBD");
+}
+
+TEST(McpConfig, ReadsServers) {
+  const auto specs = parse_mcp_servers(R"({"mcpServers": {
+      "files": {"command": "npx", "args": ["-y", "server", "."], "env": {"A": "b"}, "more": 1},
+      "far": {"type": "http", "url": "https://example.com"},
+      "bad name": {"command": "x"}, "empty": {}, "odd": {"command": "x", "args": [1]}}})",
+                                       true);
+  ASSERT_EQ(specs.size(), 5u);
+  EXPECT_EQ(specs[0].argv, (std::vector<std::string>{"npx", "-y", "server", "."}));
+  EXPECT_EQ(specs[0].environment.at("A"), "b");
+  EXPECT_TRUE(specs[0].trusted && specs[0].problem.empty());
+  for (std::size_t i = 1; i < specs.size(); ++i) EXPECT_NE(specs[i].problem, "") << specs[i].name;
+}
+
+TEST(McpConfig, SaysWhatIsWrongWithTheWhole) {
+  EXPECT_TRUE(parse_mcp_servers("{}", true).empty());
+  for (const char* text : {"", "[]", "{", R"({"mcpServers": []})"}) {
+    EXPECT_THROW(parse_mcp_servers(text, true), PluginError) << text;
+  }
+}
+
+}  // namespace
+}  // namespace corvid::plugins
