@@ -301,6 +301,12 @@ Process::~Process() {
   if (call_) call_->abandon();
 }
 
+Process& Process::operator=(Process&& other) noexcept {
+  if (call_ && call_ != other.call_) call_->abandon();
+  call_ = std::move(other.call_);
+  return *this;
+}
+
 bool Process::ended() const {
   return call_->done();
 }

@@ -61,7 +61,7 @@ class Process {
   Process() = default;  // none: only to be assigned to
   explicit Process(std::shared_ptr<Call> call);
   Process(Process&&) noexcept = default;
-  Process& operator=(Process&&) noexcept = default;
+  Process& operator=(Process&& other) noexcept;
   ~Process();
 
   bool ended() const;
