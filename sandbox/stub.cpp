@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -27,6 +28,8 @@ namespace corvid::sandbox {
 namespace {
 
 constexpr int kControl = 3;  // the socket to the program
+constexpr int kGuardMilliseconds = 1000;
+constexpr std::size_t kMaxNotices = 16;
 
 // When memory runs out, what runs here goes first, not the program with the model in it.
 void raise_oom_score() {
@@ -53,9 +56,19 @@ class Stub {
   struct Command {
     Descriptor status;
     Guard guard;
+    std::vector<std::string> notices;
+    void look_after();
   };
   std::map<pid_t, Command> running_;  // by keeper
 };
+
+// Puts back what it did to protected paths: when it has ended, and while it goes on, which may be
+// for hours.
+void Stub::Command::look_after() {
+  for (std::string& notice : guard.restore()) {
+    if (notices.size() < kMaxNotices) notices.push_back(std::move(notice));
+  }
+}
 
 Stub::Stub() {
   ::close_range(kControl + 1, ~0U, 0);
@@ -123,7 +136,7 @@ void Stub::start(wire::Packet packet) {
     wire::send(order.status.get(), wire::Kind::failed, wire::Fields().put(why));
     return;  // the program sees the socket close
   }
-  running_.emplace(keeper, Command{std::move(order.status), std::move(guard)});
+  running_.emplace(keeper, Command{std::move(order.status), std::move(guard), {}});
 }
 
 void Stub::reap() {
@@ -132,8 +145,8 @@ void Stub::reap() {
     const auto found = running_.find(pid);
     if (found == running_.end()) continue;                             // an orphan
     if (WIFSIGNALED(status)) kill_descendants(::getpid(), keepers());  // what it kept is ours now
-    wire::Fields notices;
-    notices.put(found->second.guard.restore());
+    found->second.look_after();
+    const wire::Fields notices = wire::Fields().put(found->second.notices);
     wire::send(found->second.status.get(), wire::Kind::finished, notices);
     running_.erase(found);
   }
@@ -158,12 +171,17 @@ void Stub::kill_all() {
 }
 
 void Stub::serve() {
+  std::chrono::steady_clock::time_point next_look;
   while (true) {
     std::vector<pollfd> events{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
     for (const auto& [keeper, command] : running_) {
       events.push_back({command.status.get(), 0, 0});
     }
-    ::poll(events.data(), events.size(), -1);
+    ::poll(events.data(), events.size(), running_.empty() ? -1 : kGuardMilliseconds);
+    if (std::chrono::steady_clock::now() >= next_look) {
+      for (auto& [keeper, command] : running_) command.look_after();
+      next_look = std::chrono::steady_clock::now() + std::chrono::milliseconds(kGuardMilliseconds);
+    }
     kill_abandoned(events);
     signalfd_siginfo signal;
     while (::read(signals_.get(), &signal, sizeof signal) == sizeof signal) continue;

@@ -163,6 +163,16 @@ TEST_F(RunningProcess, KeepsItsErrorsApartWhenAsked) {
   EXPECT_LE(last.errors.size(), 4096u);
 }
 
+TEST_F(RunningProcess, CannotPlantAProtectedFileAndGoOn) {
+  start(open_shell("echo evil > .envrc; echo planted; read line"));
+  expect_output("planted\n");
+  while (std::filesystem::exists(folder_.path() / ".envrc")) listen();
+  process_.close_input();
+  const ProcessResult last = wait();
+  ASSERT_EQ(last.notices.size(), 1u);
+  EXPECT_THAT(last.notices[0], HasSubstr(".envrc and took it away"));
+}
+
 TEST_F(RunningProcess, EndsWithItsOwner) {
   sandbox_ = plain(folder_.path());  // its process ids are ours
   start(open_shell("trap '' HUP TERM; sleep 1000 & echo $! > pid; echo ready; wait"));
