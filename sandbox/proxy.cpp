@@ -29,6 +29,7 @@ constexpr std::size_t kMaxRefused = 16;  // named in one result
 constexpr auto kHeadDeadline = 30s;
 constexpr auto kConnectDeadline = 20s;
 constexpr auto kIdleDeadline = 10min;
+constexpr auto kGoodbyeDeadline = 2s;
 
 std::string answer(std::string_view status, const std::string& why) {
   const std::string body = "corvid: " + why + "\n";
@@ -66,6 +67,19 @@ struct Link : std::enable_shared_from_this<Link> {
   asio::steady_timer patience;
   int open_directions = 2;
 };
+
+// Bytes that nobody has read would turn the close into a reset, which takes the answer along.
+asio::awaitable<void> close_after_answer(std::shared_ptr<Link> link) {
+  error_code error;
+  link->inside.shutdown(tcp::socket::shutdown_send, error);
+  link->end_after(kGoodbyeDeadline);
+  std::array<char, 4096> rest;
+  while (!error) {
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    co_await link->inside.async_read_some(asio::buffer(rest), token);
+  }
+  link->close();
+}
 
 void carry_on(std::shared_ptr<Link> link, tcp::socket Link::*from, tcp::socket Link::*to);
 
@@ -245,7 +259,7 @@ asio::awaitable<void> Proxy::Parts::serve(std::shared_ptr<Link> link) {
   if (!reply.empty()) {
     co_await asio::async_write(link->inside, asio::buffer(reply), asio::use_awaitable);
   }
-  if (!connected) co_return link->close();
+  if (!connected) co_return co_await close_after_answer(link);
   co_await asio::async_write(link->outside, asio::buffer(start), asio::use_awaitable);
   link->end_after(kIdleDeadline);
   carry_on(link, &Link::inside, &Link::outside);
