@@ -3,27 +3,12 @@
 // They render calls but do not list tools: that section is the program's own. Sources: the models'
 // templates (calls and results as R1-0528 and V3-0324 have them; the older ones do not close a
 // block of one call).
+#include "model/text/formats/deepseek_tokens.h"
 #include "model/text/formats/formats.h"
-#include "model/text/json_text.h"
+#include "model/text/formats/function_json.h"
 
 namespace corvid::model::formats {
 namespace {
-
-constexpr std::string_view kBos = "<｜begin▁of▁sentence｜>";
-constexpr std::string_view kEos = "<｜end▁of▁sentence｜>";
-constexpr std::string_view kUser = "<｜User｜>";
-constexpr std::string_view kAssistant = "<｜Assistant｜>";
-constexpr std::string_view kThink = "<think>";
-constexpr std::string_view kEndThink = "</think>";
-constexpr std::string_view kCalls = "<｜tool▁calls▁begin｜>";
-constexpr std::string_view kEndCalls = "<｜tool▁calls▁end｜>";
-constexpr std::string_view kCall = "<｜tool▁call▁begin｜>";
-constexpr std::string_view kEndCall = "<｜tool▁call▁end｜>";
-constexpr std::string_view kSeparator = "<｜tool▁sep｜>";
-constexpr std::string_view kOutputs = "<｜tool▁outputs▁begin｜>";
-constexpr std::string_view kEndOutputs = "<｜tool▁outputs▁end｜>";
-constexpr std::string_view kOutput = "<｜tool▁output▁begin｜>";
-constexpr std::string_view kEndOutput = "<｜tool▁output▁end｜>";
 
 constexpr std::string_view kToolsHead = R"(## Tools
 
@@ -38,12 +23,6 @@ The arguments are one JSON object that fits the parameters of the function. Seve
 
 These are the functions, with the JSON schemas of their parameters:
 )";
-
-std::string tool_block(const ToolSpec& tool) {
-  return "\n```json\n{\"name\": " + json_quote(tool.name) +
-         ", \"description\": " + json_quote(tool.description) +
-         ", \"parameters\": " + print_json(tool.parameters) + "}\n```\n";
-}
 
 class Format : public ChatFormat {
  public:
@@ -76,7 +55,9 @@ class Format : public ChatFormat {
     if (tools.empty()) return out.take();
     if (!system.empty()) out.plain("\n\n");
     out.add(pieces_of(kToolsHead, syntax().marks()));
-    for (const ToolSpec& tool : tools) out.plain(tool_block(tool));
+    for (const ToolSpec& tool : tools) {
+      out.plain("\n```json\n").plain(function_json(tool)).plain("\n```\n");
+    }
     return out.take();
   }
   Pieces user(std::string_view text) const override {

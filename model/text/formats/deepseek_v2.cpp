@@ -1,14 +1,13 @@
 // DeepSeek-V2-Lite-Chat and DeepSeek-Coder-V2-Lite-Instruct. Their template knows neither tools nor
 // reasoning; tools are explained in the system text, and calls and results are plain text of the
 // program's own design. Source of the rest: the models' templates.
+#include "model/text/formats/deepseek_tokens.h"
 #include "model/text/formats/formats.h"
-#include "model/text/json_text.h"
+#include "model/text/formats/function_json.h"
 
 namespace corvid::model::formats {
 namespace {
 
-constexpr std::string_view kBos = "<｜begin▁of▁sentence｜>";
-constexpr std::string_view kEos = "<｜end▁of▁sentence｜>";
 constexpr std::string_view kEndResult = "\n</tool_response>";
 
 constexpr std::string_view kToolsHead = R"(## Tools
@@ -26,12 +25,6 @@ The arguments are one JSON object that fits the parameters of the tool. Several 
 These are the tools, with the JSON schemas of their parameters:
 
 )";
-
-std::string tool_line(const ToolSpec& tool) {
-  return "{\"name\": " + json_quote(tool.name) +
-         ", \"description\": " + json_quote(tool.description) +
-         ", \"parameters\": " + print_json(tool.parameters) + "}\n";
-}
 
 // A result cannot end itself.
 std::string harmless(std::string_view text) {
@@ -71,7 +64,7 @@ class Format : public ChatFormat {
     if (!system.empty()) out.plain("\n\n");
     if (tools.empty()) return out.take();
     out.plain(kToolsHead);
-    for (const ToolSpec& tool : tools) out.plain(tool_line(tool));
+    for (const ToolSpec& tool : tools) out.plain(function_json(tool)).plain("\n");
     return out.plain("\n").take();
   }
   Pieces user(std::string_view text) const override {

@@ -1,25 +1,12 @@
 // DeepSeek-V3.1, V3.1-Terminus and V3.2-Exp. These models call tools without thinking first, so
 // they think only where there are no tools. Sources: the models' templates; their section on tools
 // is from the model card.
+#include "model/text/formats/deepseek_tokens.h"
 #include "model/text/formats/formats.h"
 #include "model/text/json_text.h"
 
 namespace corvid::model::formats {
 namespace {
-
-constexpr std::string_view kBos = "<｜begin▁of▁sentence｜>";
-constexpr std::string_view kEos = "<｜end▁of▁sentence｜>";
-constexpr std::string_view kUser = "<｜User｜>";
-constexpr std::string_view kAssistant = "<｜Assistant｜>";
-constexpr std::string_view kThink = "<think>";
-constexpr std::string_view kEndThink = "</think>";
-constexpr std::string_view kCalls = "<｜tool▁calls▁begin｜>";
-constexpr std::string_view kEndCalls = "<｜tool▁calls▁end｜>";
-constexpr std::string_view kCall = "<｜tool▁call▁begin｜>";
-constexpr std::string_view kEndCall = "<｜tool▁call▁end｜>";
-constexpr std::string_view kSeparator = "<｜tool▁sep｜>";
-constexpr std::string_view kOutput = "<｜tool▁output▁begin｜>";
-constexpr std::string_view kEndOutput = "<｜tool▁output▁end｜>";
 
 constexpr std::string_view kToolsTail =
     R"(IMPORTANT: ALWAYS adhere to this exact format for tool use:

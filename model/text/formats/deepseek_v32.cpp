@@ -1,17 +1,11 @@
 // DeepSeek-V3.2. Its call syntax (DSML) is ordinary text without escaping: in results the tags that
 // could close them are broken by one backslash. Source: encoding published with the model.
+#include "model/text/formats/deepseek_tokens.h"
 #include "model/text/formats/formats.h"
-#include "model/text/json_text.h"
+#include "model/text/formats/function_json.h"
 
 namespace corvid::model::formats {
 namespace {
-
-constexpr std::string_view kBos = "<｜begin▁of▁sentence｜>";
-constexpr std::string_view kEos = "<｜end▁of▁sentence｜>";
-constexpr std::string_view kUser = "<｜User｜>";
-constexpr std::string_view kAssistant = "<｜Assistant｜>";
-constexpr std::string_view kThink = "<think>";
-constexpr std::string_view kEndThink = "</think>";
 
 constexpr std::string_view kToolsHead =
     R"(## Tools
@@ -50,12 +44,6 @@ Here are the functions available in JSONSchema format:
 <functions>
 )";
 constexpr std::string_view kToolsTail = "</functions>\n";
-
-std::string tool_line(const ToolSpec& tool) {
-  return "{\"name\": " + json_quote(tool.name) +
-         ", \"description\": " + json_quote(tool.description) +
-         ", \"parameters\": " + print_json(tool.parameters) + "}\n";
-}
 
 // A result cannot end its own block, nor look like a call.
 std::string harmless(std::string_view text) {
@@ -107,7 +95,7 @@ class Format : public ChatFormat {
     if (!system.empty()) out.plain("\n\n");
     // The reference has <think> and </think> as tokens here, not as text.
     out.add(pieces_of(kToolsHead, std::vector{kThink, kEndThink}));
-    for (const ToolSpec& tool : tools) out.plain(tool_line(tool));
+    for (const ToolSpec& tool : tools) out.plain(function_json(tool)).plain("\n");
     return out.plain(kToolsTail).take();
   }
   Pieces user(std::string_view text) const override {

@@ -3,7 +3,7 @@
 // Reasoning is kept, which the authors recommend for work with tools ("preserved thinking": the
 // template's clear_thinking is false). Sources: the models' template and model cards.
 #include "model/text/formats/formats.h"
-#include "model/text/json_text.h"
+#include "model/text/formats/function_json.h"
 
 namespace corvid::model::formats {
 namespace {
@@ -40,12 +40,6 @@ For each function call, output the function name and arguments within the follow
 <tool_call>{function-name}<arg_key>{arg-key-1}</arg_key><arg_value>{arg-value-1}</arg_value>)"
                                         R"(<arg_key>{arg-key-2}</arg_key><arg_value>)"
                                         R"({arg-value-2}</arg_value>...</tool_call>)";
-
-std::string tool_line(const ToolSpec& tool) {
-  return "{\"type\": \"function\", \"function\": {\"name\": " + json_quote(tool.name) +
-         ", \"description\": " + json_quote(tool.description) +
-         ", \"parameters\": " + print_json(tool.parameters) + "}}\n";
-}
 
 std::string_view stripped(std::string_view text) {
   constexpr std::string_view kWhiteSpace = " \t\r\n\v\f";
@@ -84,7 +78,11 @@ class Format : public ChatFormat {
     out.special(kMask).special(kSop);
     if (!tools.empty()) {
       out.special(kSystem).plain(kToolsHead);
-      for (const ToolSpec& tool : tools) out.plain(tool_line(tool));
+      for (const ToolSpec& tool : tools) {
+        out.plain("{\"type\": \"function\", \"function\": ")
+            .plain(function_json(tool))
+            .plain("}\n");
+      }
       out.add(pieces_of(kToolsTail, syntax().marks()));
     }
     if (!system.empty()) out.special(kSystem).plain(system);
