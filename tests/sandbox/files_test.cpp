@@ -276,20 +276,19 @@ TEST_F(FilesTest, ALinkSwappedInBetweenNeverLeadsOutside) {
       fs::rename(inside("next"), inside("door"));
     }
   });
-  int landed = 0, read_inside = 0;
-  for (int i = 0; i < 100; ++i) {
-    landed += std::holds_alternative<bool>(files_.write("door/file", "x"));
-  }
+  for (int i = 0; i < 100; ++i) files_.write("door/file", "x");
   for (int i = 0; i < 20'000; ++i) {
     const std::string text = read(i % 2 ? "door/inside" : "door/outside");
-    ASSERT_NE(text, "hush");
-    read_inside += text == "fine";
+    EXPECT_TRUE(text == "fine" || text.starts_with("error: ")) << text;
   }
   stop = true;
   swapper.join();
-  EXPECT_GT(landed, 0);
-  EXPECT_GT(read_inside, 0);
   EXPECT_FALSE(fs::exists(outside("bad/file")));
+  // Whether one of those met the good folder is chance; a link that stands still is followed.
+  fs::create_directory_symlink("good", inside("next"));
+  fs::rename(inside("next"), inside("door"));
+  EXPECT_TRUE(std::holds_alternative<bool>(files_.write("door/file", "x")));
+  EXPECT_EQ(read("door/inside"), "fine");
 }
 
 TEST_F(FilesTest, WithTheSandboxOffEverythingIsOpen) {
