@@ -1,5 +1,6 @@
-// The one exception of the plugins room: a plugin cannot be loaded as asked. The message says which
-// file, what is wrong and what it should be. The loader turns it into the plugin's `problem`.
+// The one exception of the plugins room: a plugin cannot be loaded, or a server not used, as asked.
+// The message says which, what is wrong and what it should be. The loader turns it into the
+// plugin's `problem`, the tool `mcp` into a result.
 #pragma once
 
 #include <stdexcept>

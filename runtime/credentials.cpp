@@ -85,15 +85,6 @@ Credential checked(std::string key, std::string origin) {
 
 }  // namespace
 
-std::string Secret::redacted(std::string text) const {
-  if (value_.empty()) return text;
-  for (std::size_t at = 0; (at = text.find(value_, at)) != std::string::npos;) {
-    text.replace(at, value_.size(), "[key]");
-    at += 5;
-  }
-  return text;
-}
-
 Credential find_credential(const CredentialSources& sources) {
   const auto value_of = [&](const char* name) -> std::string {
     const char* value = sources.environment ? sources.environment(name) : std::getenv(name);

@@ -1,8 +1,7 @@
 // API keys: where they come from, and that they go nowhere but into a request.
 //
 // A key comes from the environment or from the file `keys` in the configuration folder, one
-// "HOST KEY" a line, which must belong to the user and be readable by no one else. Nothing prints a
-// Secret; texts from outside pass redacted() before anyone sees them. Any thread.
+// "HOST KEY" a line, which must belong to the user and be readable by no one else. Any thread.
 #pragma once
 
 #include <filesystem>
@@ -10,21 +9,11 @@
 #include <string>
 #include <string_view>
 
+#include "plugins/secret.h"
+
 namespace corvid::runtime {
 
-class Secret {
- public:
-  Secret() = default;
-  explicit Secret(std::string value) : value_(std::move(value)) {}
-  bool empty() const { return value_.empty(); }
-  // For the request's header only.
-  const std::string& reveal() const { return value_; }
-  // `text` with every occurrence of the key replaced.
-  std::string redacted(std::string text) const;
-
- private:
-  std::string value_;
-};
+using plugins::Secret;
 
 struct Credential {
   Secret key;

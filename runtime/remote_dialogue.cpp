@@ -12,8 +12,9 @@
 #include <utility>
 
 #include "model/text/json_text.h"
+#include "plugins/error.h"
+#include "plugins/http_client.h"
 #include "runtime/error.h"
-#include "runtime/http_client.h"
 #include "runtime/remote_endpoint.h"
 #include "runtime/remote_history.h"
 #include "runtime/reply_reader.h"
@@ -22,6 +23,11 @@ namespace corvid::runtime {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using plugins::HttpClient;
+using plugins::HttpExchange;
+using plugins::HttpFailure;
+using plugins::HttpRequest;
+using plugins::SseParser;
 using std::chrono::milliseconds;
 using Wake = HttpExchange::Wake;
 
@@ -158,6 +164,8 @@ asio::awaitable<model::Turn> RemoteDialogue::reply(OnDelta on_delta) {
   } catch (const RuntimeError& failed) {
     const std::string text = options_.credential.key.redacted(failed.what());
     failure = std::make_exception_ptr(RuntimeError(text, failed.code()));
+  } catch (const plugins::PluginError& failed) {
+    failure = std::make_exception_ptr(RuntimeError(failed.what(), kModelError));
   } catch (...) {
     failure = std::current_exception();
   }

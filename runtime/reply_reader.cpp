@@ -24,7 +24,7 @@ model::Delta ReplyReader::feed(std::string_view bytes) {
   model::Delta merged;
   if (is_json_) {
     body_ += bytes;
-    if (body_.size() > SseParser::kEventLimitBytes) {
+    if (body_.size() > plugins::SseParser::kEventLimitBytes) {
       throw RuntimeError("The server's answer is larger than 8 MiB.", kModelError);
     }
     return merged;

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "plugins/sse_parser.h"
 #include "runtime/chat_stream.h"
-#include "runtime/sse_parser.h"
 
 namespace corvid::runtime {
 
@@ -41,7 +41,7 @@ class ReplyReader {
   ReplyLimits limits_;
   bool is_json_ = false;
   std::string body_;  // of a reply that is not streamed
-  SseParser parser_;
+  plugins::SseParser parser_;
   ChatStream stream_;
   std::size_t n_bytes_ = 0, n_raw_bytes_ = 0;
   int n_deltas_ = 0;

@@ -3,13 +3,15 @@
 #include <cstdlib>
 #include <vector>
 
+#include "plugins/sse_parser.h"
 #include "runtime/chat_stream.h"
 #include "runtime/error.h"
-#include "runtime/sse_parser.h"
 
 namespace {
 
 using namespace corvid::runtime;
+using corvid::plugins::SseEvent;
+using corvid::plugins::SseParser;
 
 std::vector<SseEvent> events(std::string_view bytes, std::size_t step) {
   SseParser parser(4096);

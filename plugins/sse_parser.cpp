@@ -1,8 +1,8 @@
-#include "runtime/sse_parser.h"
+#include "plugins/sse_parser.h"
 
 #include <utility>
 
-namespace corvid::runtime {
+namespace corvid::plugins {
 
 void SseParser::feed(std::string_view bytes) {
   while (!bytes.empty() && !overflowed_) {
@@ -59,4 +59,4 @@ void SseParser::end_event() {
   event_ = {};
 }
 
-}  // namespace corvid::runtime
+}  // namespace corvid::plugins

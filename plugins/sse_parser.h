@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace corvid::runtime {
+namespace corvid::plugins {
 
 struct SseEvent {
   std::string name;  // empty: "message"
@@ -46,4 +46,4 @@ class SseParser {
   std::deque<SseEvent> ready_;
 };
 
-}  // namespace corvid::runtime
+}  // namespace corvid::plugins

@@ -1,12 +1,12 @@
-#include "runtime/curl_library.h"
+#include "plugins/curl_library.h"
 
 #include <dlfcn.h>
 
 #include <string>
 
-#include "runtime/error.h"
+#include "plugins/error.h"
 
-namespace corvid::runtime {
+namespace corvid::plugins {
 namespace {
 
 #ifdef __APPLE__
@@ -18,14 +18,13 @@ constexpr const char* kFile = "libcurl.so.4";
 CurlLibrary load() {
   void* library = dlopen(kFile, RTLD_NOW | RTLD_LOCAL);
   if (!library) {
-    throw RuntimeError(std::string("Remote models need libcurl: ") + dlerror() +
-                           " (Debian: apt-get install libcurl4).",
-                       kModelError);
+    throw PluginError(std::string("HTTP needs libcurl: ") + dlerror() +
+                      " (Debian: apt-get install libcurl4).");
   }
   CurlLibrary functions;
   const auto look_up = [&](auto& function, const char* name) {
     void* address = dlsym(library, name);
-    if (!address) throw RuntimeError(std::string(kFile) + " has no " + name + ".", kModelError);
+    if (!address) throw PluginError(std::string(kFile) + " has no " + name + ".");
     function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(address);
   };
 #define CORVID_CURL_LOOK_UP(name) look_up(functions.name, "curl_" #name);
@@ -42,4 +41,4 @@ const CurlLibrary& curl() {
   return functions;
 }
 
-}  // namespace corvid::runtime
+}  // namespace corvid::plugins

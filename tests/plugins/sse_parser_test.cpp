@@ -1,12 +1,12 @@
 // Server-sent events, however the bytes are cut.
-#include "runtime/sse_parser.h"
+#include "plugins/sse_parser.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <vector>
 
-namespace corvid::runtime {
+namespace corvid::plugins {
 namespace {
 
 std::vector<SseEvent> parse(std::string_view text, std::size_t step) {
@@ -73,4 +73,4 @@ TEST(SseParser, AnEndlessEventIsCutOff) {
 }
 
 }  // namespace
-}  // namespace corvid::runtime
+}  // namespace corvid::plugins

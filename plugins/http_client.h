@@ -3,7 +3,7 @@
 // An exchange is pulled: wait() until something is new, then look at status(), take() the bytes and
 // ask finished(). Destroying an exchange that is not finished closes its request at once. Finished
 // connections are kept and used again. Redirects are not followed (a key would travel with them).
-// io thread only. RuntimeError when libcurl is missing.
+// io thread only. PluginError when libcurl is missing.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace corvid::runtime {
+namespace corvid::plugins {
 
 namespace asio = boost::asio;
 
@@ -71,4 +71,4 @@ class HttpClient {
   std::shared_ptr<Multi> multi_;
 };
 
-}  // namespace corvid::runtime
+}  // namespace corvid::plugins

@@ -1,4 +1,4 @@
-#include "runtime/http_client.h"
+#include "plugins/http_client.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_type.hpp>
@@ -10,10 +10,10 @@
 #include <map>
 #include <utility>
 
-#include "runtime/curl_library.h"
-#include "runtime/error.h"
+#include "plugins/curl_library.h"
+#include "plugins/error.h"
 
-namespace corvid::runtime {
+namespace corvid::plugins {
 
 namespace {
 
@@ -58,7 +58,7 @@ struct HttpClient::Multi : std::enable_shared_from_this<HttpClient::Multi> {
 
   explicit Multi(asio::any_io_executor executor) : io(std::move(executor)), timer(io) {
     handle = curl().multi_init();
-    if (!handle) throw RuntimeError("libcurl cannot start.", kModelError);
+    if (!handle) throw PluginError("libcurl cannot start.");
     curl().multi_setopt(handle, CURLMOPT_SOCKETFUNCTION, &Multi::on_socket);
     curl().multi_setopt(handle, CURLMOPT_SOCKETDATA, this);
     curl().multi_setopt(handle, CURLMOPT_TIMERFUNCTION, &Multi::on_timer);
@@ -218,7 +218,7 @@ std::size_t HttpExchange::Parts::on_body(char* bytes, std::size_t, std::size_t n
 void HttpExchange::Parts::prepare() {
   const CurlLibrary& lib = curl();
   easy = lib.easy_init();
-  if (!easy) throw RuntimeError("libcurl cannot start a request.", kModelError);
+  if (!easy) throw PluginError("libcurl cannot start a request.");
   for (const std::string& line : request.headers) headers = lib.slist_append(headers, line.c_str());
   headers = lib.slist_append(headers, "Expect:");  // no pause before a large body
   const auto set = [&](CURLoption option, auto value) { lib.easy_setopt(easy, option, value); };
@@ -330,4 +330,4 @@ std::unique_ptr<HttpExchange> HttpClient::start(HttpRequest request) {
   return std::unique_ptr<HttpExchange>(new HttpExchange(std::move(parts)));
 }
 
-}  // namespace corvid::runtime
+}  // namespace corvid::plugins
