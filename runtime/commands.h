@@ -18,6 +18,7 @@ void add_settings_command(CLI::App& app);
 void add_sandbox_command(CLI::App& app);
 void add_plugins_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
+void add_devices_command(CLI::App& app);
 void add_logits_command(CLI::App& app);
 void add_render_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);

@@ -33,6 +33,7 @@ int run(int argc, char** argv) {
   runtime::add_sandbox_command(app);
   runtime::add_plugins_command(app);
   runtime::add_doctor_command(app);
+  runtime::add_devices_command(app);
   runtime::add_logits_command(app);
   runtime::add_render_command(app);
   runtime::add_tokenize_command(app);

@@ -5,8 +5,10 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config libboost1.81-dev nlohmann-json3-dev libsqlitecpp-dev
        libsqlite3-dev libcurl4-openssl-dev liblua5.4-dev libcli11-dev libtomlplusplus-dev
-       libvalijson-dev libseccomp-dev libedit-dev libxxhash-dev libpcre2-dev)
-test=(libgtest-dev libgmock-dev git python3 python3-numpy)
+       libvalijson-dev libseccomp-dev libedit-dev libxxhash-dev libpcre2-dev
+       libvulkan-dev glslc)
+test=(libgtest-dev libgmock-dev git python3 python3-numpy
+      mesa-vulkan-drivers vulkan-validationlayers spirv-cross)
 all=(clang libclang-rt-14-dev clang-format libbenchmark-dev)
 train=(python3 python3-numpy python3-torch libopenblas0-pthread)
 

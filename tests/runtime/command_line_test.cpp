@@ -33,6 +33,15 @@ TEST(CommandLine, PrintsItsVersion) {
   EXPECT_TRUE(outcome.out.starts_with("corvid 0.")) << outcome.out;
 }
 
+TEST(CommandLine, ListsWhatCanRunAModelAlsoWhereThereIsNoGpu) {
+  setenv("VK_DRIVER_FILES", "/nonexistent", 1);
+  const Outcome outcome = run("devices");
+  unsetenv("VK_DRIVER_FILES");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_TRUE(outcome.out.starts_with("cpu ")) << outcome.out;
+  EXPECT_NE(outcome.out.find("vulkan     none: "), std::string::npos) << outcome.out;
+}
+
 TEST(CommandLine, SettingsArePrintedAsAFileAndAMistakeIsNamed) {
   const std::string home = testing::TempDir() + "/corvid-settings/corvid";
   std::filesystem::create_directories(home);

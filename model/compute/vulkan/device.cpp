@@ -1,0 +1,232 @@
+#include "model/compute/vulkan/device.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "model/error.h"
+
+namespace corvid::model {
+namespace {
+
+constexpr std::uint32_t kSharedBytes = 32768;  // of a workgroup, that the kernels use at most
+constexpr std::uint32_t kInvocations = 256;
+
+DeviceKind kind_of(VkPhysicalDeviceType type) {
+  switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+      return DeviceKind::discrete;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+      return DeviceKind::integrated;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+      return DeviceKind::virtual_gpu;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+      return DeviceKind::software;
+    default:
+      return DeviceKind::other;
+  }
+}
+
+std::vector<VkPhysicalDevice> physical_devices(const InstanceFunctions& vk) {
+  std::uint32_t n = 0;
+  check(vk.vkEnumeratePhysicalDevices(vk.instance, &n, nullptr), "listing the devices");
+  std::vector<VkPhysicalDevice> devices(n);
+  vk.vkEnumeratePhysicalDevices(vk.instance, &n, devices.data());
+  return devices;
+}
+
+bool has_extension(const InstanceFunctions& vk, VkPhysicalDevice device, const char* name) {
+  std::uint32_t n = 0;
+  vk.vkEnumerateDeviceExtensionProperties(device, nullptr, &n, nullptr);
+  std::vector<VkExtensionProperties> extensions(n);
+  vk.vkEnumerateDeviceExtensionProperties(device, nullptr, &n, extensions.data());
+  return std::ranges::any_of(extensions, [&](const VkExtensionProperties& extension) {
+    return !std::strcmp(extension.extensionName, name);
+  });
+}
+
+// The family that computes; one without graphics, where there is one, is scheduled on its own.
+int compute_family(const InstanceFunctions& vk, VkPhysicalDevice device) {
+  std::uint32_t n = 0;
+  vk.vkGetPhysicalDeviceQueueFamilyProperties(device, &n, nullptr);
+  std::vector<VkQueueFamilyProperties> families(n);
+  vk.vkGetPhysicalDeviceQueueFamilyProperties(device, &n, families.data());
+  int found = -1;
+  for (std::uint32_t i = 0; i < n; ++i) {
+    if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT)) continue;
+    if (found < 0 || !(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)) found = static_cast<int>(i);
+    if (!(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)) break;
+  }
+  return found;
+}
+
+std::string problem_of(const InstanceFunctions& vk, VkPhysicalDevice device,
+                       const VkPhysicalDeviceProperties& properties) {
+  if (properties.apiVersion < VK_API_VERSION_1_2) return "its driver offers less than Vulkan 1.2";
+  VkPhysicalDeviceBufferDeviceAddressFeatures address{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+  VkPhysicalDeviceFeatures2 features{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                     .pNext = &address};
+  vk.vkGetPhysicalDeviceFeatures2(device, &features);
+  if (!address.bufferDeviceAddress) return "its driver has no buffer addresses";
+  const VkPhysicalDeviceLimits& limits = properties.limits;
+  if (limits.maxComputeSharedMemorySize < kSharedBytes ||
+      limits.maxComputeWorkGroupInvocations < kInvocations) {
+    return "its workgroups are too small";
+  }
+  if (compute_family(vk, device) < 0) return "it does not compute";
+  return {};
+}
+
+// Total and free bytes of the memory that is nearest to the device.
+void read_memory(const InstanceFunctions& vk, VkPhysicalDevice device, DeviceInfo& info) {
+  const bool budgets = has_extension(vk, device, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+  VkPhysicalDeviceMemoryProperties2 memory{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
+      .pNext = budgets ? &budget : nullptr};
+  vk.vkGetPhysicalDeviceMemoryProperties2(device, &memory);
+  for (std::uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
+    const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
+    if (!(heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)) continue;
+    if (static_cast<std::int64_t>(heap.size) <= info.memory_bytes) continue;
+    info.memory_bytes = static_cast<std::int64_t>(heap.size);
+    info.free_bytes = info.memory_bytes;
+    if (budgets && budget.heapBudget[i] >= budget.heapUsage[i]) {
+      info.free_bytes = static_cast<std::int64_t>(budget.heapBudget[i] - budget.heapUsage[i]);
+    }
+  }
+}
+
+DeviceInfo describe(const InstanceFunctions& vk, VkPhysicalDevice device, int index) {
+  VkPhysicalDeviceProperties2 first{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+  vk.vkGetPhysicalDeviceProperties2(device, &first);
+  DeviceInfo info{.index = index,
+                  .name = first.properties.deviceName,
+                  .kind = kind_of(first.properties.deviceType)};
+  info.problem = problem_of(vk, device, first.properties);
+  read_memory(vk, device, info);
+  if (!info.problem.empty()) return info;
+
+  VkPhysicalDeviceSubgroupSizeControlProperties sizes{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+  VkPhysicalDeviceShaderIntegerDotProductProperties dot{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
+  VkPhysicalDeviceSubgroupProperties subgroups{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
+  VkPhysicalDeviceDriverProperties driver{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &subgroups};
+  const bool new_enough = first.properties.apiVersion >= VK_API_VERSION_1_3;
+  const auto offers = [&](const char* name) {
+    return new_enough || has_extension(vk, device, name);
+  };
+  VkPhysicalDeviceProperties2 all{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                  .pNext = &driver};
+  if (offers(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) {
+    sizes.pNext = all.pNext;
+    all.pNext = &sizes;
+  }
+  if (offers(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) {
+    dot.pNext = all.pNext;
+    all.pNext = &dot;
+  }
+  vk.vkGetPhysicalDeviceProperties2(device, &all);
+  info.driver = std::string(driver.driverName) + " " + driver.driverInfo;
+  const auto size = static_cast<int>(subgroups.subgroupSize);
+  info.subgroup_min = sizes.minSubgroupSize ? static_cast<int>(sizes.minSubgroupSize) : size;
+  info.subgroup_max = sizes.maxSubgroupSize ? static_cast<int>(sizes.maxSubgroupSize) : size;
+  info.integer_dot = dot.integerDotProduct4x8BitPackedSignedAccelerated;
+  return info;
+}
+
+}  // namespace
+
+const char* kind_name(DeviceKind kind) {
+  constexpr const char* kNames[] = {"discrete", "integrated", "virtual", "software", "other"};
+  return kNames[static_cast<int>(kind)];
+}
+
+DeviceList list_devices() {
+  DeviceList list;
+  try {
+    const InstanceFunctions vk = open_vulkan();
+    int index = 0;
+    for (VkPhysicalDevice device : physical_devices(vk)) {
+      list.devices.push_back(describe(vk, device, index++));
+    }
+    vk.vkDestroyInstance(vk.instance, nullptr);
+    if (list.devices.empty()) list.problem = "Vulkan is installed, but no driver for a device";
+  } catch (const ModelError& error) {
+    list.problem = error.what();
+  }
+  return list;
+}
+
+Device::Device(int index) : instance_(open_vulkan()) {
+  try {
+    const std::vector<VkPhysicalDevice> all = physical_devices(instance_);
+    if (index < 0 || index >= static_cast<int>(all.size())) {
+      throw ModelError("there is no device vulkan:" + std::to_string(index) +
+                       "; `corvid devices` lists those there are");
+    }
+    const VkPhysicalDevice physical = all[index];
+    info_ = describe(instance_, physical, index);
+    if (!info_.problem.empty()) {
+      throw ModelError(info_.name + " cannot run a model: " + info_.problem);
+    }
+    open(physical);
+  } catch (...) {
+    instance_.vkDestroyInstance(instance_.instance, nullptr);
+    throw;
+  }
+}
+
+void Device::open(VkPhysicalDevice physical) {
+  VkPhysicalDeviceMaintenance3Properties sizes{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
+  VkPhysicalDeviceProperties2 properties{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                         .pNext = &sizes};
+  instance_.vkGetPhysicalDeviceProperties2(physical, &properties);
+  largest_allocation_ = sizes.maxMemoryAllocationSize;
+  vendor_ = properties.properties.vendorID;
+  VkPhysicalDeviceMemoryProperties2 memory{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
+  instance_.vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
+  memory_ = memory.memoryProperties;
+
+  queue_family_ = static_cast<std::uint32_t>(compute_family(instance_, physical));
+  const float priority = 1;
+  const VkDeviceQueueCreateInfo queue{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                      .queueFamilyIndex = queue_family_,
+                                      .queueCount = 1,
+                                      .pQueuePriorities = &priority};
+  VkPhysicalDeviceBufferDeviceAddressFeatures address{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+      .bufferDeviceAddress = VK_TRUE};
+  constexpr const char* kPortability = "VK_KHR_portability_subset";
+  const bool portability = has_extension(instance_, physical, kPortability);
+  const VkDeviceCreateInfo info{.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                .pNext = &address,
+                                .queueCreateInfoCount = 1,
+                                .pQueueCreateInfos = &queue,
+                                .enabledExtensionCount = portability ? 1u : 0u,
+                                .ppEnabledExtensionNames = &kPortability};
+  check(instance_.vkCreateDevice(physical, &info, nullptr, &device_), "opening the device");
+  vk_ = device_functions(instance_, device_);
+  vk_.vkGetDeviceQueue(device_, queue_family_, 0, &queue_);
+}
+
+Device::~Device() {
+  vk_.vkDestroyDevice(device_, nullptr);
+  instance_.vkDestroyInstance(instance_.instance, nullptr);
+}
+
+int Device::memory_type(std::uint32_t allowed, VkMemoryPropertyFlags wanted) const {
+  for (std::uint32_t i = 0; i < memory_.memoryTypeCount; ++i) {
+    const bool has_all = (memory_.memoryTypes[i].propertyFlags & wanted) == wanted;
+    if ((allowed >> i & 1) && has_all) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+}  // namespace corvid::model

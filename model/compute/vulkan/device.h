@@ -1,0 +1,44 @@
+// One opened Vulkan device: its queue, its limits and its functions.
+//
+// What we ask of a device is little, so that one set of kernels runs everywhere: Vulkan 1.2 with
+// buffer addresses (a kernel gets plain pointers; there are no descriptors and no limit on a
+// binding's size). Weights are read as 32-bit words, so no 8- or 16-bit storage is needed.
+// Owned by one back end; calls come from one thread. Throws ModelError.
+#pragma once
+
+#include "model/compute/vulkan/devices.h"
+#include "model/compute/vulkan/functions.h"
+
+namespace corvid::model {
+
+class Device {
+ public:
+  explicit Device(int index);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  const DeviceInfo& info() const { return info_; }
+  VkDevice handle() const { return device_; }
+  VkQueue queue() const { return queue_; }
+  std::uint32_t queue_family() const { return queue_family_; }
+  const DeviceFunctions& vk() const { return vk_; }
+  VkDeviceSize largest_allocation() const { return largest_allocation_; }
+  std::uint32_t vendor() const { return vendor_; }
+  // A memory type among `allowed` (bits) that has all of `wanted`, else -1.
+  int memory_type(std::uint32_t allowed, VkMemoryPropertyFlags wanted) const;
+
+ private:
+  void open(VkPhysicalDevice physical);
+
+  InstanceFunctions instance_;
+  DeviceFunctions vk_;
+  DeviceInfo info_;
+  VkDevice device_ = VK_NULL_HANDLE;
+  VkQueue queue_ = VK_NULL_HANDLE;
+  std::uint32_t queue_family_ = 0, vendor_ = 0;
+  VkDeviceSize largest_allocation_ = 0;
+  VkPhysicalDeviceMemoryProperties memory_{};
+};
+
+}  // namespace corvid::model

@@ -1,0 +1,35 @@
+// The devices that Vulkan offers on this machine, and whether they can run a model.
+//
+// Plain values without a Vulkan header, for whoever chooses or prints. Listing starts every driver
+// once (tens of milliseconds). Any thread. Throws nothing: what is wrong is said in `problem`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace corvid::model {
+
+enum class DeviceKind { discrete, integrated, virtual_gpu, software, other };
+
+struct DeviceInfo {
+  int index = 0;  // N of "vulkan:N"
+  std::string name;
+  std::string driver;
+  DeviceKind kind = DeviceKind::other;
+  std::int64_t memory_bytes = 0;  // of its own, or that it shares with the CPU
+  std::int64_t free_bytes = 0;    // now, as far as the driver tells; else all of it
+  int subgroup_min = 0, subgroup_max = 0;
+  bool integer_dot = false;  // 8-bit dot products in hardware
+  std::string problem;       // why it cannot run a model; empty: it can
+};
+
+struct DeviceList {
+  std::vector<DeviceInfo> devices;
+  std::string problem;  // why there are none
+};
+
+DeviceList list_devices();
+const char* kind_name(DeviceKind kind);  // "discrete"
+
+}  // namespace corvid::model
