@@ -1,58 +1,69 @@
-// The line to one running MCP server: its process in the sandbox, what we asked and wait for, and
-// what it says of itself. Whatever it does, a request ends: with an answer, at its time limit, or
-// when the server is gone. io thread only.
+// The line to one MCP server, over whatever transport: what we ask and wait for, and what the
+// server says of itself. Whatever the server does, a request ends: with an answer, at its time
+// limit, or when the server is gone. Owned by mcp_server; io thread only.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
-#include <map>
-#include <memory>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "plugins/mcp_message.h"
-#include "sandbox/sandbox.h"
 
 namespace corvid::plugins {
 
 namespace asio = boost::asio;
 
-class McpConnection : public std::enable_shared_from_this<McpConnection> {
- public:
-  explicit McpConnection(asio::any_io_executor io) : io_(std::move(io)) {}
+inline constexpr std::size_t kMaxMcpMessageBytes = 8 << 20;
 
-  // SandboxError when it cannot be started.
-  asio::awaitable<void> open(sandbox::Sandbox& sandbox, sandbox::ProcessSpec spec);
-  // Ends the server.
-  void close();
+struct McpRequest {
+  std::string method;
+  nlohmann::ordered_json params;
+  std::chrono::seconds patience;
+  std::vector<std::string> headers;  // "Name: value", for a transport that has headers
+};
+
+class McpConnection {
+ public:
+  virtual ~McpConnection() = default;
 
   // A result or an error of the server. PluginError: no answer in time, or the server is gone; a
   // cancellation tells the server and goes on as one.
-  asio::awaitable<McpMessage> request(std::string method, nlohmann::ordered_json params,
-                                      std::chrono::seconds patience);
-  void notify(std::string_view method, nlohmann::ordered_json params = nullptr);
+  virtual asio::awaitable<McpMessage> request(McpRequest request) = 0;
+  virtual asio::awaitable<void> notify(std::string method) = 0;
+  void close() { lose("it was closed"); }
+
+  // The version of the protocol from now on; empty: not settled yet.
+  void speak(std::string version) { version_ = std::move(version); }
 
   bool lost() const { return !why_lost_.empty(); }
+  // Lost in good order: the server wants a new connection, at once.
+  bool expired() const { return expired_; }
   // Since the last time: that its list of tools has changed.
   bool take_list_changed() { return std::exchange(list_changed_, false); }
 
- private:
-  struct Waiting;
-  void hear(std::string_view bytes);
-  void take(McpMessage message);
+ protected:
+  // What the server said: a message, or garbage, of which it may send only so much.
+  void hear(std::string_view text);
   void lose(const std::string& why);
-  static asio::awaitable<void> watch(std::shared_ptr<McpConnection> self);
+  void expire() {
+    expired_ = true;
+    lose("its session has ended");
+  }
+  [[noreturn]] void throw_lost() const;
+  const std::string& version() const { return version_; }
 
-  asio::any_io_executor io_;
-  sandbox::Process process_;
-  bool open_ = false;
-  std::string line_;  // what came of the next message
+ private:
+  virtual bool deliver(McpMessage& answer) = 0;  // false: nobody waits for it
+  virtual void answer(std::string message) = 0;  // to a request of the server
+  virtual void hang_up() = 0;                    // the line is lost
+
+  std::string version_, why_lost_;
+  bool expired_ = false, list_changed_ = false;
   int n_garbage_ = 0;
-  std::int64_t last_id_ = 0;
-  std::map<std::int64_t, std::shared_ptr<Waiting>> waiting_;
-  bool list_changed_ = false;
-  std::string why_lost_;
 };
 
 }  // namespace corvid::plugins

@@ -39,6 +39,9 @@ std::optional<McpTool> read_tool(const ordered_json& entry) {
   if (!is_usable_name(tool.name) || schema == entry.end() || !schema->is_object()) return {};
   tool.description = tools::utf8_prefix(text_of(entry, "description"), kMaxDescriptionBytes);
   tool.schema = schema->dump();
+  auto mirrors = read_mirrors(*schema);
+  if (!mirrors) return {};
+  tool.mirrors = std::move(*mirrors);
   if (tool.schema.size() > kMaxSchemaBytes) return {};
   try {
     tools::ArgumentSchema check(tool.schema);
@@ -90,6 +93,18 @@ std::optional<McpMessage> parse_mcp_message(std::string_view line) {
   return message;
 }
 
+std::optional<McpMessage> parse_mcp_error(std::string_view text) {
+  if (tools::json_depth(text) > tools::kMaxJsonDepth) return {};
+  ordered_json json = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || text_of(json, "jsonrpc") != "2.0") return {};
+  const auto error = json.find("error");
+  if (error == json.end() || !error->is_object() || json.contains("result")) return {};
+  McpMessage message;
+  message.kind = McpMessage::Kind::error;
+  message.body = std::move(*error);
+  return message;
+}
+
 std::string McpMessage::error_text() const {
   const std::string text = text_of(body, "message");
   const auto code = body.find("code");
@@ -113,6 +128,21 @@ std::string mcp_refusal(const ordered_json& their_id, int code, std::string_view
   ordered_json message = {{"jsonrpc", "2.0"}, {"id", their_id}};
   message["error"] = {{"code", code}, {"message", why}};
   return line_of(message);
+}
+
+std::string mcp_empty_result(const ordered_json& their_id) {
+  return line_of({{"jsonrpc", "2.0"}, {"id", their_id}, {"result", ordered_json::object()}});
+}
+
+std::string mcp_cancellation(std::int64_t id, bool by_user) {
+  return mcp_notification(
+      "notifications/cancelled",
+      {{"requestId", id}, {"reason", by_user ? "cancelled" : "no answer in time"}});
+}
+
+std::string mcp_silence(std::string_view method, std::chrono::seconds patience) {
+  return "it did not answer " + std::string(method) + " in " + std::to_string(patience.count()) +
+         " s";
 }
 
 McpToolPage read_tool_page(const ordered_json& result) {
@@ -150,6 +180,22 @@ McpResult read_call_result(const ordered_json& result) {
   if (read.text.empty() && structured != result.end()) read.text = structured->dump();
   if (read.text.empty()) read.text = "[the server gave an empty result]";
   return read;
+}
+
+std::optional<ordered_json> decline_input(const ordered_json& result) {
+  if (text_of(result, "resultType") != "input_required") return {};
+  ordered_json more = ordered_json::object();
+  const auto requests = result.find("inputRequests");
+  if (requests != result.end() && requests->is_object()) {
+    more["inputResponses"] = ordered_json::object();
+    for (const auto& [key, request] : requests->items()) {
+      if (!request.is_object() || text_of(request, "method") != "elicitation/create") return {};
+      more["inputResponses"][key] = {{"action", "decline"}};
+    }
+  }
+  const auto state = result.find("requestState");
+  if (state != result.end()) more["requestState"] = *state;
+  return more;
 }
 
 }  // namespace corvid::plugins

@@ -2,6 +2,7 @@
 // results that Corvid reads. Pure: a server may send any bytes; what is not understood is nothing.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,7 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "plugins/mcp_headers.h"
+
 namespace corvid::plugins {
+
+inline constexpr const char* kMcpNewEra = "2026-07-28";  // without a handshake
 
 struct McpMessage {
   enum class Kind { result, error, request, notification };
@@ -22,16 +27,25 @@ struct McpMessage {
   std::string error_text() const;  // of an error
 };
 std::optional<McpMessage> parse_mcp_message(std::string_view line);
+// An error of the protocol, also one that names no request.
+std::optional<McpMessage> parse_mcp_error(std::string_view text);
 
 // Each ends with a line end.
 std::string mcp_request(std::int64_t id, std::string_view method, nlohmann::ordered_json params);
 std::string mcp_notification(std::string_view method, nlohmann::ordered_json params);
 std::string mcp_refusal(const nlohmann::ordered_json& their_id, int code, std::string_view why);
+std::string mcp_empty_result(const nlohmann::ordered_json& their_id);
+// That we no longer wait for an answer: because the user said so, or for too long.
+std::string mcp_cancellation(std::int64_t id, bool by_user);
+
+// "it did not answer tools/list in 30 s"
+std::string mcp_silence(std::string_view method, std::chrono::seconds patience);
 
 struct McpTool {
   std::string name;
   std::string description;  // as text for a model, of bounded size
   std::string schema;       // of its arguments
+  std::vector<McpMirror> mirrors;
   bool operator==(const McpTool&) const = default;
 };
 struct McpToolPage {
@@ -45,5 +59,9 @@ struct McpResult {
   bool is_error = false;
 };
 McpResult read_call_result(const nlohmann::ordered_json& result);
+
+// A result that asks for more before it is one: what the call is repeated with. Nobody is asked:
+// forms are declined. Nothing when the result is complete, or asks for what cannot be declined.
+std::optional<nlohmann::ordered_json> decline_input(const nlohmann::ordered_json& result);
 
 }  // namespace corvid::plugins

@@ -4,6 +4,8 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "plugins/error.h"
+#include "plugins/mcp_http.h"
+#include "plugins/mcp_process.h"
 #include "tools/approval.h"
 
 namespace corvid::plugins {
@@ -12,10 +14,10 @@ namespace {
 using nlohmann::ordered_json;
 using std::chrono::steady_clock;
 
-constexpr const char* kNewEra = "2026-07-28";
-constexpr const char* kOldEra = "2025-11-25";
+constexpr const char* kOldEra[] = {"2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"};
 constexpr std::size_t kMaxTools = 2000;
 constexpr int kMaxPages = 100;
+constexpr int kMaxRounds = 8;  // of a call that wants more each time
 constexpr std::chrono::seconds kLongestPause{60};
 
 ordered_json client_info() {
@@ -24,19 +26,13 @@ ordered_json client_info() {
 
 // What every request of the new era carries instead of a handshake.
 ordered_json about_us() {
-  return {{"io.modelcontextprotocol/protocolVersion", kNewEra},
+  return {{"io.modelcontextprotocol/protocolVersion", kMcpNewEra},
           {"io.modelcontextprotocol/clientCapabilities", ordered_json::object()},
           {"io.modelcontextprotocol/clientInfo", client_info()}};
 }
 
 bool names_new_era(const ordered_json& list) {
-  return list.is_array() && std::find(list.begin(), list.end(), kNewEra) != list.end();
-}
-
-std::string command_line(const std::vector<std::string>& argv) {
-  std::string line;
-  for (const std::string& word : argv) line += (line.empty() ? "" : " ") + word;
-  return line;
+  return list.is_array() && std::find(list.begin(), list.end(), kMcpNewEra) != list.end();
 }
 
 }  // namespace
@@ -58,27 +54,15 @@ void McpServer::note_failure() {
 
 asio::awaitable<void> McpServer::connect(tools::ToolContext& context) {
   if (connection_ && !connection_->lost()) co_return;
-  if (connection_) note_failure();
+  if (connection_ && !connection_->expired()) note_failure();
+  tools_.reset();
   if (!spec_.problem.empty()) throw PluginError(spec_.problem);
   if (steady_clock::now() < not_before_) {
     throw PluginError("it has broken down and is started again in some seconds");
   }
-  const std::string command = command_line(spec_.argv);
-  if (!spec_.trusted) {
-    tools::Request request{"start the MCP server " + spec_.name + " of this project: " + command,
-                           "start " + command, "--mcp .mcp.json"};
-    tools::Verdict verdict{false, "It comes with the project, and nobody has allowed it."};
-    if (context.approve) verdict = co_await context.approve(std::move(request));
-    if (!verdict.allowed) throw PluginError("it was not started. " + verdict.why);
-  }
-  const tools::Verdict verdict = co_await tools::may_run(command, context);
-  if (!verdict.allowed) throw PluginError("it was not started. " + verdict.why);
-  connection_ = std::make_shared<McpConnection>(co_await asio::this_coro::executor);
+  co_await allow(context);
   try {
-    sandbox::ProcessSpec process;
-    process.argv = spec_.argv;
-    process.extra_environment = spec_.environment;
-    co_await connection_->open(context.sandbox, std::move(process));
+    co_await open(context);
     co_await shake_hands();
   } catch (...) {
     note_failure();
@@ -87,12 +71,48 @@ asio::awaitable<void> McpServer::connect(tools::ToolContext& context) {
   n_failures_ = 0;
 }
 
+// What a project brings along is used when the user agrees; who sees what he agrees to.
+asio::awaitable<void> McpServer::allow(tools::ToolContext& context) {
+  const bool remote = !spec_.url.empty();
+  if (!spec_.trusted && !allowed_) {
+    std::string what = (remote ? "use the MCP server " : "start the MCP server ") + spec_.name +
+                       " of this project: " + spec_.shown;
+    for (const std::string& name : spec_.variables) {
+      what += (&name == &spec_.variables.front() ? "\nwith your environment's " : ", ") + name;
+    }
+    tools::Request request{what, (remote ? "use " : "start ") + spec_.shown, "--mcp .mcp.json"};
+    tools::Verdict verdict{false, "It comes with the project, and nobody has allowed it."};
+    if (context.approve) verdict = co_await context.approve(std::move(request));
+    if (!verdict.allowed) throw PluginError("it was not started. " + verdict.why);
+    allowed_ = true;
+  }
+  if (remote) co_return;
+  const tools::Verdict verdict = co_await tools::may_run(spec_.shown, context);
+  if (!verdict.allowed) throw PluginError("it was not started. " + verdict.why);
+}
+
+asio::awaitable<void> McpServer::open(tools::ToolContext& context) {
+  const auto io = co_await asio::this_coro::executor;
+  if (!spec_.url.empty()) {
+    connection_ = std::make_shared<McpHttp>(io, spec_.url, spec_.headers);
+    co_return;
+  }
+  const auto process = std::make_shared<McpProcess>(io);
+  connection_ = process;
+  sandbox::ProcessSpec what;
+  what.argv = spec_.argv;
+  what.extra_environment = spec_.environment;
+  co_await process->open(context.sandbox, std::move(what));
+}
+
 // Asks in the new way first; a server of the old era does not know the question.
 asio::awaitable<bool> McpServer::speaks_new_era() {
-  ordered_json params = {{"_meta", about_us()}};
+  connection_->speak(kMcpNewEra);
+  McpRequest request{"server/discover", ordered_json::object(), patience_.probe, {}};
+  request.params["_meta"] = about_us();
   std::optional<McpMessage> answer;
   try {
-    answer = co_await connection_->request("server/discover", std::move(params), patience_.probe);
+    answer = co_await connection_->request(std::move(request));
   } catch (const PluginError&) {
     if (connection_->lost()) throw;
     co_return false;  // it says nothing to what it does not know
@@ -108,46 +128,85 @@ asio::awaitable<bool> McpServer::speaks_new_era() {
 asio::awaitable<void> McpServer::shake_hands() {
   new_era_ = co_await speaks_new_era();
   if (new_era_) co_return;
-  ordered_json params = {{"protocolVersion", kOldEra},
+  connection_->speak({});
+  ordered_json params = {{"protocolVersion", kOldEra[0]},
                          {"capabilities", ordered_json::object()},
                          {"clientInfo", client_info()}};
-  co_await ask("initialize", std::move(params), patience_.start);
-  connection_->notify("notifications/initialized");
+  McpRequest request{"initialize", std::move(params), patience_.start, {}};
+  const ordered_json result = co_await ask(std::move(request));
+  const ordered_json version = result.value("protocolVersion", ordered_json());
+  if (std::find(std::begin(kOldEra), std::end(kOldEra), version) == std::end(kOldEra)) {
+    throw PluginError("it speaks a version of the protocol that Corvid does not know");
+  }
+  connection_->speak(version.get<std::string>());
+  co_await connection_->notify("notifications/initialized");
 }
 
 // PluginError when the server answers with an error.
-asio::awaitable<ordered_json> McpServer::ask(std::string method, ordered_json params,
-                                             std::chrono::seconds patience) {
-  if (new_era_) params["_meta"] = about_us();
+asio::awaitable<ordered_json> McpServer::ask(McpRequest request) {
+  if (new_era_) request.params["_meta"] = about_us();
   const auto connection = connection_;
-  McpMessage answer = co_await connection->request(method, std::move(params), patience);
+  McpMessage answer = co_await connection->request(std::move(request));
   if (answer.kind == McpMessage::Kind::error) throw PluginError("it says: " + answer.error_text());
   co_return std::move(answer.body);
 }
 
-asio::awaitable<const std::vector<McpTool>*> McpServer::tools(tools::ToolContext& context) {
+asio::awaitable<ordered_json> McpServer::ask_again(McpRequest request,
+                                                   tools::ToolContext& context) {
   co_await connect(context);
-  if (connection_->take_list_changed()) tools_.reset();
-  if (tools_) co_return &*tools_;
+  bool over = false;
+  try {
+    McpRequest first = request;
+    ordered_json result = co_await ask(std::move(first));
+    co_return result;
+  } catch (const PluginError&) {
+    over = connection_->expired();
+    if (!over) throw;
+  }
+  co_await connect(context);
+  ordered_json result = co_await ask(std::move(request));
+  co_return result;
+}
+
+asio::awaitable<std::vector<McpTool>> McpServer::list() {
   std::vector<McpTool> all;
   ordered_json params = ordered_json::object();
   for (int pages = 0; pages < kMaxPages && all.size() < kMaxTools; ++pages) {
-    const ordered_json result = co_await ask("tools/list", params, patience_.list);
+    McpRequest request{"tools/list", params, patience_.list, {}};
+    const ordered_json result = co_await ask(std::move(request));
     McpToolPage page = read_tool_page(result);
     all.insert(all.end(), page.tools.begin(), page.tools.end());
     if (page.next.empty()) break;
     params = {{"cursor", page.next}};
   }
-  tools_ = std::move(all);
+  co_return all;
+}
+
+asio::awaitable<const std::vector<McpTool>*> McpServer::tools(tools::ToolContext& context) {
+  co_await connect(context);
+  if (connection_->take_list_changed()) tools_.reset();
+  if (!tools_) tools_ = co_await list();
   co_return &*tools_;
 }
 
-asio::awaitable<McpResult> McpServer::call(std::string tool, ordered_json arguments,
+asio::awaitable<McpResult> McpServer::call(McpTool tool, ordered_json arguments,
                                            tools::ToolContext& context) {
-  co_await connect(context);
-  ordered_json params = {{"name", tool}, {"arguments", std::move(arguments)}};
-  const ordered_json result = co_await ask("tools/call", std::move(params), patience_.call);
-  co_return read_call_result(result);
+  McpRequest request{"tools/call", {{"name", tool.name}}, patience_.call, {}};
+  request.headers = mirror(tool.mirrors, arguments);
+  request.params["arguments"] = std::move(arguments);
+  McpRequest next = request;
+  for (int round = 1;; ++round) {
+    const ordered_json result = co_await ask_again(std::move(next), context);
+    const auto more = decline_input(result);
+    if (!more || round == kMaxRounds) co_return read_call_result(result);
+    next = request;
+    next.params.update(*more);
+  }
+}
+
+std::string McpServer::redacted(std::string text) const {
+  for (const Secret& secret : spec_.secrets) text = secret.redacted(std::move(text));
+  return text;
 }
 
 }  // namespace corvid::plugins

@@ -1,6 +1,6 @@
-// One MCP server: started when it is first needed, spoken to in the era of the protocol that it
-// knows (2026-07-28 without a handshake, or before that with one), and started anew, after a pause
-// that grows, when it has broken down. io thread only.
+// One MCP server, a process or behind a URL: reached when it is first needed, spoken to in the era
+// of the protocol that it knows (2026-07-28 without a handshake, or before that with one), and
+// reached anew, after a pause that grows, when it has broken down. io thread only.
 #pragma once
 
 #include <chrono>
@@ -32,21 +32,29 @@ class McpServer {
 
   // PluginError with the reason when the server cannot be used now.
   asio::awaitable<const std::vector<McpTool>*> tools(tools::ToolContext& context);
-  asio::awaitable<McpResult> call(std::string tool, nlohmann::ordered_json arguments,
+  asio::awaitable<McpResult> call(McpTool tool, nlohmann::ordered_json arguments,
                                   tools::ToolContext& context);
+  // A text of the server as it may be shown: without what only the server was to know.
+  std::string redacted(std::string text) const;
 
  private:
   asio::awaitable<void> connect(tools::ToolContext& context);
+  asio::awaitable<void> allow(tools::ToolContext& context);
+  asio::awaitable<void> open(tools::ToolContext& context);
   asio::awaitable<void> shake_hands();
   asio::awaitable<bool> speaks_new_era();
-  asio::awaitable<nlohmann::ordered_json> ask(std::string method, nlohmann::ordered_json params,
-                                              std::chrono::seconds patience);
+  asio::awaitable<std::vector<McpTool>> list();
+  asio::awaitable<nlohmann::ordered_json> ask(McpRequest request);
+  // Once more on a new connection when the old one has ended in good order.
+  asio::awaitable<nlohmann::ordered_json> ask_again(McpRequest request,
+                                                    tools::ToolContext& context);
   void note_failure();
 
   McpServerSpec spec_;
   McpPatience patience_;
   std::shared_ptr<McpConnection> connection_;  // null: not started
   bool new_era_ = false;
+  bool allowed_ = false;  // by the user, in this session
   std::optional<std::vector<McpTool>> tools_;
   int n_failures_ = 0;  // one after the other
   std::chrono::steady_clock::time_point not_before_{};

@@ -93,7 +93,7 @@ asio::awaitable<ToolResult> ServersTool::answer(McpServer& server, ToolCall call
   if (problem) {
     co_return error(call, name + " was not called. " + *problem + "\nIt takes: " + tool->schema);
   }
-  McpResult result = co_await server.call(name, std::move(passed), context);
+  McpResult result = co_await server.call(*tool, std::move(passed), context);
   co_return ToolResult{call.id, std::move(result.text), result.is_error};
 }
 
@@ -104,13 +104,15 @@ asio::awaitable<ToolResult> ServersTool::call(ToolCall call, ToolContext& contex
                                    [&](const McpServer& one) { return one.spec().name == name; });
   std::string problem;
   try {
-    co_return co_await answer(*server, call, context);
+    ToolResult result = co_await answer(*server, call, context);
+    result.text = server->redacted(std::move(result.text));
+    co_return result;
   } catch (const PluginError& failure) {
     problem = failure.what();
   } catch (const sandbox::SandboxError& failure) {
     problem = failure.what();
   }
-  co_return error(call, "the MCP server " + name + ": " + problem);
+  co_return error(call, "the MCP server " + name + ": " + server->redacted(problem));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "plugins/sse_parser.h"
 
+#include <charconv>
 #include <utility>
 
 namespace corvid::plugins {
@@ -51,10 +52,19 @@ void SseParser::end_line() {
   } else if (field == "data") {
     if (std::exchange(has_data_, true)) event_.data += '\n';
     event_.data += value;
+  } else if (field == "id") {
+    if (value.find('\0') == value.npos) id_ = value;
+  } else if (field == "retry") {
+    std::int32_t milliseconds = 0;
+    const auto [end, error] =
+        std::from_chars(value.data(), value.data() + value.size(), milliseconds);
+    const bool is_number = error == std::errc() && end == value.data() + value.size();
+    if (is_number && milliseconds >= 0) retry_ = std::chrono::milliseconds(milliseconds);
   }
 }
 
 void SseParser::end_event() {
+  last_id_ = id_;
   if (std::exchange(has_data_, false)) ready_.push_back(std::move(event_));
   event_ = {};
 }

@@ -5,6 +5,7 @@
 // Source: WHATWG HTML, section 9.2 "Server-sent events".
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <optional>
@@ -31,6 +32,9 @@ class SseParser {
   void end();
   std::optional<SseEvent> next();
   bool overflowed() const { return overflowed_; }
+  // For a stream that is taken up again: after which event, and how long to wait before.
+  const std::string& last_id() const { return last_id_; }
+  std::optional<std::chrono::milliseconds> retry() const { return retry_; }
 
  private:
   void end_line();
@@ -44,6 +48,8 @@ class SseParser {
   bool first_line_ = true;
   bool overflowed_ = false;
   std::deque<SseEvent> ready_;
+  std::string id_, last_id_;  // of the event that comes; of the last one that came
+  std::optional<std::chrono::milliseconds> retry_;
 };
 
 }  // namespace corvid::plugins

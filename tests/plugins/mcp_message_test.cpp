@@ -1,8 +1,6 @@
 // What of a server's bytes is a message, and what becomes of it.
 #include <gtest/gtest.h>
 
-#include "plugins/error.h"
-#include "plugins/mcp_config.h"
 #include "plugins/mcp_message.h"
 
 namespace corvid::plugins {
@@ -55,23 +53,27 @@ TEST(McpMessage, WhatWeSayIsOneLine) {
   EXPECT_EQ(read["params"]["text"], "a\nb\xEF\xBF\xBD");
 }
 
-TEST(McpConfig, ReadsServers) {
-  const auto specs = parse_mcp_servers(R"({"mcpServers": {
-      "files": {"command": "npx", "args": ["-y", "server", "."], "env": {"A": "b"}, "more": 1},
-      "far": {"type": "http", "url": "https://example.com"},
-      "bad name": {"command": "x"}, "empty": {}, "odd": {"command": "x", "args": [1]}}})",
-                                       true);
-  ASSERT_EQ(specs.size(), 5u);
-  EXPECT_EQ(specs[0].argv, (std::vector<std::string>{"npx", "-y", "server", "."}));
-  EXPECT_EQ(specs[0].environment.at("A"), "b");
-  EXPECT_TRUE(specs[0].trusted && specs[0].problem.empty());
-  for (std::size_t i = 1; i < specs.size(); ++i) EXPECT_NE(specs[i].problem, "") << specs[i].name;
+TEST(McpMessage, AFormIsDeclinedAndTheStateGoesBackAsItIs) {
+  EXPECT_FALSE(decline_input({{"content", ordered_json::array()}}));
+  EXPECT_FALSE(decline_input({{"resultType", "complete"}}));
+  const auto wanted = ordered_json::parse(R"({"resultType":"input_required","requestState":"a b",
+      "inputRequests":{"name":{"method":"elicitation/create","params":{}}}})");
+  EXPECT_EQ(*decline_input(wanted),
+            ordered_json::parse(
+                R"({"inputResponses":{"name":{"action":"decline"}},"requestState":"a b"})"));
+  const auto sampling = ordered_json::parse(R"({"resultType":"input_required",
+      "inputRequests":{"x":{"method":"sampling/createMessage"}}})");
+  EXPECT_FALSE(decline_input(sampling)) << "nobody can be put in the model's place";
+  EXPECT_TRUE(read_call_result(sampling).is_error);
 }
 
-TEST(McpConfig, SaysWhatIsWrongWithTheWhole) {
-  EXPECT_TRUE(parse_mcp_servers("{}", true).empty());
-  for (const char* text : {"", "[]", "{", R"({"mcpServers": []})"}) {
-    EXPECT_THROW(parse_mcp_servers(text, true), PluginError) << text;
+TEST(McpMessage, AnErrorOfTheProtocolMayNameNoRequest) {
+  const auto error = parse_mcp_error(R"({"jsonrpc":"2.0","id":null,"error":{"code":-1}})");
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->error_text(), " (-1)");
+  for (const char* text : {"", "{}", "[]", R"({"jsonrpc":"2.0","id":1,"result":{}})",
+                           R"({"error":"not found"})", R"({"jsonrpc":"2.0","error":"x"})"}) {
+    EXPECT_FALSE(parse_mcp_error(text)) << text;
   }
 }
 

@@ -37,7 +37,7 @@ if mischief == "lies":
               {"name": "broken", "inputSchema": {"type": 7}}, "no tool at all", None]
 
 
-def call(name, arguments):
+def call(name, arguments, params):
     if mischief == "hangs":
         time.sleep(1000)
     if mischief == "dies":
@@ -57,6 +57,13 @@ def call(name, arguments):
             send({"id": 1000 + i, "result": {"content": [{"type": "text", "text": "wrong"}]}})
     if mischief == "wants input":
         return {"resultType": "input_required", "inputRequests": {}, "requestState": "x"}
+    if mischief == "asks for a form":
+        if "inputResponses" not in params:
+            form = {"method": "elicitation/create", "params": {"message": "who?"}}
+            return {"resultType": "input_required", "inputRequests": {"who": form},
+                    "requestState": "{\"a\": 1}"}
+        assert params["requestState"] == "{\"a\": 1}"
+        return {"content": [{"type": "text", "text": params["inputResponses"]["who"]["action"]}]}
     if name == "add":
         return {"content": [{"type": "text", "text": str(arguments["a"] + arguments["b"])}]}
     if name == "env":
@@ -84,26 +91,31 @@ def answer(method, params):
             return {**page, "nextCursor": str(at + 1)} if at + 1 < len(TOOLS) else page
         return {"tools": TOOLS}
     if method == "tools/call":
-        return call(params["name"], params.get("arguments", {}))
+        return call(params["name"], params.get("arguments", {}), params)
     return None
 
 
-if mischief == "will not start":
-    sys.exit("no such module: bird")
-print("starting up", file=sys.stderr, flush=True)
-for line in sys.stdin:
-    message = json.loads(line)
-    if "method" not in message:
-        continue
-    if "id" not in message:
-        if message["method"] == "notifications/initialized":
-            send({"id": "theirs", "method": "roots/list"})
-            send({"method": "notifications/tools/list_changed"})
-        continue
-    result = answer(message["method"], message.get("params", {}))
-    if result is not None:
-        send({"id": message["id"], "result": result})
-    elif era != "mute":
-        send({"id": message["id"], "error": {"code": -32601, "message": "Method not found"}})
-if mischief == "stays":
-    time.sleep(1000)
+def main():
+    if mischief == "will not start":
+        sys.exit("no such module: bird")
+    print("starting up", file=sys.stderr, flush=True)
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "method" not in message:
+            continue
+        if "id" not in message:
+            if message["method"] == "notifications/initialized":
+                send({"id": "theirs", "method": "roots/list"})
+                send({"method": "notifications/tools/list_changed"})
+            continue
+        result = answer(message["method"], message.get("params", {}))
+        if result is not None:
+            send({"id": message["id"], "result": result})
+        elif era != "mute":
+            send({"id": message["id"], "error": {"code": -32601, "message": "Method not found"}})
+    if mischief == "stays":
+        time.sleep(1000)
+
+
+if __name__ == "__main__":
+    main()

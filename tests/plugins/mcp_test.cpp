@@ -33,6 +33,7 @@ class McpTest : public PluginTest {
     spec.argv = {"python3", (folder_.path() / "mcp_server.py").string()};
     spec.argv.insert(spec.argv.end(), how.begin(), how.end());
     spec.environment = {{"COLOUR", "blue"}};
+    for (const std::string& word : spec.argv) spec.shown += (spec.shown.empty() ? "" : " ") + word;
     spec.trusted = trusted;
     patience.probe = std::chrono::seconds(how[0] == "mute" ? 1 : 60);
     toolbox_->add(make_mcp_tool({spec}, patience));
@@ -186,6 +187,11 @@ TEST_F(McpTest, ToolsThatCannotBeUsedAreLeftOut) {
 TEST_F(McpTest, WhatNeedsAPersonIsSaid) {
   serve({"new", "wants input"});
   EXPECT_THAT(add(1, 2), HasSubstr("not possible here"));
+}
+
+TEST_F(McpTest, AFormIsDeclinedAndTheCallGoesOn) {
+  serve({"new", "asks for a form"});
+  EXPECT_EQ(add(1, 2), "decline");
 }
 
 TEST_F(McpTest, AnInterruptEndsTheCallAndNotTheServer) {

@@ -51,6 +51,17 @@ TEST(SseParser, AnEventWithoutDataIsNone) {
   EXPECT_TRUE(parse("event: ping\n\n: x\n\n", 4).empty());
 }
 
+TEST(SseParser, SaysWhereAStreamGoesOnAndWhen) {
+  SseParser parser;
+  parser.feed("id: 7\nretry: 250\ndata:\n\nretry: soon\ndata: x\n\nid: 9\n");
+  EXPECT_EQ(parser.last_id(), "7") << "the last event has not come yet";
+  EXPECT_EQ(parser.retry(), std::chrono::milliseconds(250));
+  parser.feed("\n");
+  EXPECT_EQ(parser.last_id(), "9");
+  parser.feed(std::string_view("id: a\0b\n\n", 10));
+  EXPECT_EQ(parser.last_id(), "9") << "no header could say it";
+}
+
 TEST(SseParser, FedInPiecesIsFedAtOnce) {
   std::mt19937 random(1);
   const std::string alphabet = "dat: \n\r\nevnx\xC3\xA9{}";

@@ -1,0 +1,230 @@
+// MCP servers over HTTP as a model meets them through the tool `mcp`: a real server on loopback,
+// good and bad.
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "plugins/mcp_tool.h"
+#include "tests/plugins/plugin_bench.h"
+
+namespace corvid::plugins {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class McpHttpTest : public PluginTest {
+ protected:
+  // One server named `it`, of an era and with a mischief.
+  void serve(std::vector<std::string> how, McpPatience patience = {}) {
+    McpServerSpec spec;
+    spec.name = "it";
+    spec.url = start(std::move(how));
+    spec.trusted = true;
+    specify(spec);
+    toolbox_.emplace();
+    toolbox_->add(make_mcp_tool({spec}, patience));
+  }
+  std::string start(std::vector<std::string> how) {
+    sandbox::ProcessSpec spec;
+    spec.argv = {"python3", CORVID_SOURCE_DIR "/tests/plugins/mcp_http_server.py"};
+    spec.argv.insert(spec.argv.end(), how.begin(), how.end());
+    spec.extra_environment = {{"PYTHONDONTWRITEBYTECODE", "1"}};
+    said_.clear();
+    spec.on_output = [this](std::string_view bytes) { said_ += bytes; };
+    server_ = tools::finish(io_, outside_->start(std::move(spec)));
+    io_.restart();
+    while (said_.find('\n') == said_.npos) io_.run_one();
+    return "http://127.0.0.1:" +
+           std::to_string(
+               ordered_json::parse(said_.substr(0, said_.find('\n')))["port"].get<int>());
+  }
+  // What the server noted of each request after the first line.
+  std::vector<ordered_json> requests() {
+    std::vector<ordered_json> all;
+    std::istringstream lines(said_);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with(R"({"http")")) all.push_back(ordered_json::parse(line));
+    }
+    return all;
+  }
+  tools::ToolResult mcp(const ordered_json& arguments) {
+    return tools::finish(io_, toolbox_->run({{"1", "mcp", arguments.dump()}}, context_, {}))[0];
+  }
+  std::string list() { return mcp({{"server", "it"}}).text; }
+  std::string add(int a, int b) {
+    return mcp({{"server", "it"}, {"tool", "add"}, {"arguments", {{"a", a}, {"b", b}}}}).text;
+  }
+  // Until the server has noted a request that `wanted` is true of.
+  void wait_for(const std::function<bool(const ordered_json&)>& wanted) {
+    io_.restart();
+    for (;;) {
+      const auto all = requests();
+      if (std::any_of(all.begin(), all.end(), wanted)) return;
+      io_.run_one();
+    }
+  }
+
+  std::function<void(McpServerSpec&)> specify = [](McpServerSpec&) {};
+  sandbox::Policy open_ = [this] {
+    sandbox::Policy policy = policy_;
+    policy.mode = sandbox::Policy::Mode::off;
+    return policy;
+  }();
+  std::unique_ptr<sandbox::Sandbox> outside_ = sandbox::make_sandbox(open_);
+  std::string said_;
+  sandbox::Process server_;
+};
+
+TEST_F(McpHttpTest, ServersOfBothErasAreUsed) {
+  for (const char* era : {"old", "new", "mute"}) {
+    serve({era});
+    EXPECT_THAT(list(), StartsWith("add: Adds two numbers.\n")) << era;
+    EXPECT_EQ(add(2, 3), "5") << era;
+    EXPECT_EQ(add(20, 30), "50") << era;
+  }
+}
+
+TEST_F(McpHttpTest, ASessionThatHasEndedIsBegunAnewWithinTheCall) {
+  serve({"old", "forgets"});
+  EXPECT_EQ(add(2, 3), "5");
+}
+
+TEST_F(McpHttpTest, AStreamThatBreaksOffIsTakenUpAgainWhereItWas) {
+  serve({"old", "breaks off"});
+  EXPECT_EQ(add(2, 3), "5");
+  const auto again = [](const ordered_json& request) {
+    return request["http"] == "GET" && request["Last-Event-ID"] == "e1" &&
+           request["Mcp-Session-Id"] == "session-0";
+  };
+  wait_for(again);
+}
+
+TEST_F(McpHttpTest, AStreamThatAlwaysBreaksOffIsGivenUp) {
+  serve({"old", "always breaks"});
+  EXPECT_EQ(add(2, 3), "Error: the MCP server it: it broke off without an answer to tools/call");
+}
+
+TEST_F(McpHttpTest, AStreamWithoutAPlaceToGoOnIsNotTakenUp) {
+  for (const char* era : {"old", "new"}) {
+    serve({era, "breaks for good"});
+    EXPECT_THAT(add(2, 3), EndsWith("it broke off without an answer to tools/call")) << era;
+    EXPECT_THAT(list(), StartsWith("add: ")) << "it is still used";
+  }
+}
+
+TEST_F(McpHttpTest, ATokenGoesAlongAndIsNeverShown) {
+  specify = [](McpServerSpec& spec) {
+    spec.headers = {"Authorization: Bearer hush-hush-hush"};
+    spec.secrets = {Secret("hush-hush-hush")};
+  };
+  serve({"old", "wants a token"});
+  EXPECT_EQ(add(2, 3), "5");
+  serve({"new", "echoes"});
+  EXPECT_EQ(add(2, 3), "Error: the MCP server it: it says: refused: Bearer [key] (1)");
+}
+
+TEST_F(McpHttpTest, AServerThatWantsALoginSaysHowToGiveOne) {
+  serve({"old", "wants a token"});
+  EXPECT_THAT(list(), AllOf(HasSubstr("it answers 401"), HasSubstr("\"Authorization\"")));
+}
+
+TEST_F(McpHttpTest, WhatIsNoServerIsNamed) {
+  serve({"old", "redirects"});
+  EXPECT_THAT(list(), HasSubstr("it redirects to http://elsewhere.invalid/mcp, which is not"));
+  serve({"old", "web page"});
+  EXPECT_THAT(list(), EndsWith("it answers initialize with neither JSON nor events"));
+  serve({"old", "breaks down"});
+  EXPECT_THAT(list(), EndsWith("it answers with the HTTP status 500"));
+}
+
+TEST_F(McpHttpTest, AServerThatIsNotThereIsNamed) {
+  McpServerSpec spec;
+  spec.name = "it";
+  spec.url = "http://127.0.0.1:1/mcp";
+  spec.trusted = true;
+  toolbox_->add(make_mcp_tool({spec}));
+  EXPECT_THAT(list(), HasSubstr("nothing answers at 127.0.0.1:1"));
+  EXPECT_THAT(list(), HasSubstr("it has broken down and is started again in some seconds"));
+}
+
+TEST_F(McpHttpTest, AServerThatDropsTheConnectionEndsTheCallAlone) {
+  serve({"old", "drops"});
+  EXPECT_THAT(add(1, 2), HasSubstr("the connection to 127.0.0.1:"));
+  EXPECT_THAT(list(), StartsWith("add: "));
+}
+
+TEST_F(McpHttpTest, AServerThatHangsIsGivenUpAndToldSo) {
+  McpPatience patience;
+  patience.call = std::chrono::seconds(1);
+  for (const char* how : {"hangs", "hangs in the stream"}) {
+    serve({"old", how}, patience);
+    EXPECT_THAT(add(1, 2), EndsWith("it did not answer tools/call in 1 s")) << how;
+    wait_for([](const ordered_json& r) { return r["method"] == "notifications/cancelled"; });
+  }
+}
+
+TEST_F(McpHttpTest, AServerThatFloodsIsLeft) {
+  serve({"old", "long answer"});
+  EXPECT_THAT(add(1, 2), EndsWith("it sent more than 8192 KiB as one answer"));
+  serve({"old", "long event"});
+  EXPECT_THAT(add(1, 2), EndsWith("it sent an event of more than 8 MiB"));
+  serve({"old", "garbage"});
+  EXPECT_THAT(add(1, 2), EndsWith("it sends what is no MCP"));
+  serve({"old", "asks"});
+  EXPECT_THAT(add(1, 2), EndsWith("it asks and does not read the answers"));
+}
+
+TEST_F(McpHttpTest, AnAnswerToSomethingElseIsNone) {
+  serve({"new", "wrong answer"});
+  EXPECT_THAT(add(1, 2), EndsWith("it broke off without an answer to tools/call"));
+}
+
+TEST_F(McpHttpTest, AnInterruptEndsTheCallAndNotTheServer) {
+  serve({"old", "hangs in the stream"});
+  EXPECT_THAT(list(), StartsWith("add: "));
+  asio::cancellation_signal cancel;
+  std::vector<tools::ToolResult> results;
+  const ordered_json arguments = {
+      {"server", "it"}, {"tool", "add"}, {"arguments", {{"a", 1}, {"b", 2}}}};
+  asio::co_spawn(io_, toolbox_->run({{"1", "mcp", arguments.dump()}}, context_, {}),
+                 asio::bind_cancellation_slot(
+                     cancel.slot(), [&](std::exception_ptr, std::vector<tools::ToolResult> all) {
+                       results = std::move(all);
+                     }));
+  wait_for([](const ordered_json& request) { return request["method"] == "tools/call"; });
+  cancel.emit(asio::cancellation_type::terminal);
+  while (results.empty()) io_.run_one();
+  EXPECT_THAT(results[0].text, HasSubstr("interrupted"));
+  EXPECT_THAT(list(), StartsWith("add: "));
+}
+
+TEST_F(McpHttpTest, AServerOfTheProjectIsUsedOnlyWhenTheUserAgrees) {
+  specify = [](McpServerSpec& spec) {
+    spec.trusted = false;
+    spec.shown = "http://${HOST}/mcp";
+    spec.variables = {"HOST", "TOKEN"};
+  };
+  serve({"new"});
+  std::vector<tools::Request> asked;
+  const auto agree = [](std::vector<tools::Request>& seen,
+                        tools::Request request) -> asio::awaitable<tools::Verdict> {
+    seen.push_back(std::move(request));
+    co_return tools::Verdict{true, {}};
+  };
+  EXPECT_THAT(list(), HasSubstr("nobody has allowed it"));
+  EXPECT_TRUE(requests().empty()) << "nothing was sent";
+  context_.approve = [&](tools::Request request) { return agree(asked, std::move(request)); };
+  EXPECT_EQ(add(1, 2), "3");
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].what,
+            "use the MCP server it of this project: http://${HOST}/mcp\n"
+            "with your environment's HOST, TOKEN");
+}
+
+}  // namespace
+}  // namespace corvid::plugins
