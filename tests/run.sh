@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds Corvid and runs its tests: tests/run.sh [--all]
-#   --all  adds the exam of the built-in model, the README's figures, sanitizers and fuzzing
+#   --all  adds the exam of the built-in model, MCP servers and MCP's conformance suite from npm, the
+#          README's figures, sanitizers and fuzzing
 # The last line is the tally: "N passed, N failed". The exit code is 1 when anything failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -26,14 +27,17 @@ note() {  # NAME RESULT SECONDS
   summary+=("$(printf '%-28s %-24s %5d s' "$1" "$2" "$3")")
 }
 
-# stage NAME COMMAND...: counts as one test.
+# stage NAME COMMAND...: counts as one test; with exit code 77 it was skipped and said why.
 stage() {
-  local name=$1 start=$SECONDS
+  local name=$1 start=$SECONDS status=0
   shift
   printf '\n== %s\n' "$name"
-  if "$@"; then
+  "$@" || status=$?
+  if [ "$status" -eq 0 ]; then
     passed=$((passed + 1))
     note "$name" passed $((SECONDS - start))
+  elif [ "$status" -eq 77 ]; then
+    note "$name" skipped $((SECONDS - start))
   else
     failed=$((failed + 1))
     note "$name" FAILED $((SECONDS - start))
@@ -83,6 +87,8 @@ if [ "$packages" = all ]; then
     Exam.test_shares_no_wording_with_the_training_data
   stage "exam: 90% or more" tests/eval/run_eval.py --jobs "$cores" --min 90
   stage "exam, shuffled: below 5%" tests/eval/run_eval.py --jobs "$cores" --shuffled --max 4.99
+  stage "MCP servers from npm" tests/mcp/real_servers.py
+  stage "MCP conformance suite" tests/mcp/conformance.py
   stage "figures" tests/bench/figures.py --check
   suite asan -E '^(Exam|Structure)\.'
   suite tsan -E '^(Exam|Structure)\.'

@@ -8,16 +8,12 @@ into FOLDER (build/mcp) once. Without npm, or when its registry is out of reach,
 name and the exit code is 77.
 """
 import argparse
-import http.server
-import json
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
-import threading
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from driver import ROOT, SKIPPED, install, use
+
 SERVERS = ["everything", "filesystem", "memory", "sequential-thinking"]
 
 # server, tool, arguments, what must be in the result
@@ -39,81 +35,22 @@ CALLS = [
 ]
 
 
-class Script(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        n = sum(message["role"] == "assistant" for message in body["messages"])
-        self.server.messages = body["messages"]
-        if n < len(CALLS):
-            server, tool, arguments, _ = CALLS[n]
-            asked = {"server": server, "tool": tool, "arguments": arguments}
-            asked = {key: value for key, value in asked.items() if value is not None}
-            call = {"index": 0, "id": f"call-{n}", "type": "function",
-                    "function": {"name": "mcp", "arguments": json.dumps(asked)}}
-            delta, reason = {"tool_calls": [call]}, "tool_calls"
-        else:
-            delta, reason = {"content": "Done."}, "stop"
-        chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
-                  {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}]
-        text = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
-        self.reply("text/event-stream", text)
-
-    def do_GET(self):
-        self.reply("application/json", '{"object":"list","data":[{"id":"script"}]}')
-
-    def reply(self, kind, text):
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *arguments):
-        pass
-
-
-def install(folder):
-    packages = [f"@modelcontextprotocol/server-{name}" for name in SERVERS]
-    if all((folder / "node_modules" / package).is_dir() for package in packages):
-        return True
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, *packages],
-                       check=True, timeout=300, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        return True
-    except (OSError, subprocess.SubprocessError) as why:
-        print("skipped:", ", ".join(packages), f"({why})")
-        return False
-
-
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--corvid", default=ROOT / "build/release/corvid")
     options.add_argument("--servers", type=pathlib.Path, default=ROOT / "build/mcp")
     options = options.parse_args()
-    if not install(options.servers):
-        return 77
-    model = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Script)
-    threading.Thread(target=model.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as home:
-        work = pathlib.Path(home) / "work"
-        work.mkdir()
+    if not install(options.servers, [f"@modelcontextprotocol/server-{name}" for name in SERVERS]):
+        return SKIPPED
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
         (work / "notes.txt").write_text("remember the milk\n")
         bin_folder = options.servers.resolve() / "node_modules/.bin"
         servers = {name: {"command": str(bin_folder / f"mcp-server-{name}"), "args": []}
                    for name in SERVERS}
         servers["filesystem"]["args"] = [str(work)]
         servers["memory"]["env"] = {"MEMORY_FILE_PATH": str(work / "memory.jsonl")}
-        config = pathlib.Path(home) / "servers.json"
-        config.write_text(json.dumps({"mcpServers": servers}))
-        environment = {"HOME": home, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-        url = f"http://127.0.0.1:{model.server_port}/v1#script"
-        done = subprocess.run([options.corvid, "run", "--model", url, "--mcp", config, "go"],
-                              cwd=work, env=environment, capture_output=True, text=True)
-    results = [message["content"] for message in model.messages if message["role"] == "tool"]
+        results, done = use(options.corvid, servers, next_call, work)
     failed = done.returncode != 0 or len(results) != len(CALLS)
     for (server, tool, _, wanted), result in zip(CALLS, results):
         good = wanted in result
@@ -124,6 +61,10 @@ def main():
     if done.returncode:
         print(done.stderr[-1000:])
     return 1 if failed else 0
+
+
+def next_call(results):
+    return CALLS[len(results)][:3] if len(results) < len(CALLS) else None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,58 @@
+"""What the MCP suites share: servers from npm, and `corvid run` that uses them for a script."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from scripted_model import ScriptedModel  # noqa: E402
+
+SKIPPED = 77
+
+
+def install(folder, packages):
+    """False, and a line that names them, when they cannot be had."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / "installed.json"
+    if stamp.exists() and json.loads(stamp.read_text()) == packages:
+        return True
+    try:
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, *packages],
+                       check=True, timeout=300, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError) as why:
+        print("skipped:", ", ".join(packages), f"({why})")
+        return False
+    stamp.write_text(json.dumps(packages))
+    return True
+
+
+def use(corvid, servers, next_call, work=None):
+    """`corvid run` with a model that makes the calls that next_call(results) gives, until None.
+
+    Returns their results and the finished process.
+    """
+    def turn(messages):
+        results = [message["content"] for message in messages if message["role"] == "tool"]
+        call = next_call(results)
+        if call is None:
+            return {}
+        server, tool, arguments = call
+        asked = {"server": server, "tool": tool, "arguments": arguments}
+        asked = {key: value for key, value in asked.items() if value is not None}
+        return {"calls": [{"tool": "mcp", "arguments": asked}]}
+
+    with tempfile.TemporaryDirectory() as home, ScriptedModel(turn) as model:
+        if work is None:
+            work = pathlib.Path(home) / "work"
+            work.mkdir()
+        config = pathlib.Path(home) / "servers.json"
+        config.write_text(json.dumps({"mcpServers": servers}))
+        environment = {"HOME": home, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+        done = subprocess.run([corvid, "run", "--model", model.url, "--mcp", config, "go"],
+                              cwd=work, env=environment, capture_output=True, text=True)
+        return model.results(), done
