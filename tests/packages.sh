@@ -9,7 +9,7 @@ build=(g++ cmake ninja-build pkg-config libboost1.81-dev nlohmann-json3-dev libs
        libvulkan-dev glslc)
 test=(libgtest-dev libgmock-dev git python3 python3-numpy
       mesa-vulkan-drivers vulkan-validationlayers spirv-cross)
-all=(clang libclang-rt-14-dev clang-format libbenchmark-dev)
+all=(clang libclang-rt-14-dev clang-format libbenchmark-dev g++-aarch64-linux-gnu qemu-user)
 train=(python3 python3-numpy python3-torch libopenblas0-pthread)
 
 case "${1:-build}" in

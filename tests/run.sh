@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds Corvid and runs its tests: tests/run.sh [--all]
 #   --all  adds the exam of the built-in model, MCP servers and MCP's conformance suite from npm, the
-#          README's figures, sanitizers and fuzzing
+#          README's figures, sanitizers, aarch64 under QEMU and fuzzing
 # The last line is the tally: "N passed, N failed". The exit code is 1 when anything failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -92,6 +92,7 @@ if [ "$packages" = all ]; then
   stage "figures" tests/bench/figures.py --check
   suite asan -E '^(Exam|Structure)\.'
   suite tsan -E '^(Exam|Structure)\.'
+  stage "engine on aarch64" tests/aarch64/run.sh
   stage "fuzzing" tests/fuzz/run.sh 60
 fi
 

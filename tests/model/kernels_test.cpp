@@ -17,7 +17,7 @@ namespace {
 
 std::vector<std::string> simd_sets() {
   std::vector<std::string> sets;
-  for (const char* name : {"avx2", "avxvnni", "avx512", "neon"}) {
+  for (const char* name : {"avx2", "avxvnni", "avx512", "neon", "neondot"}) {
     try {
       sets.emplace_back(choose_kernels(name).name);
     } catch (const ModelError&) {

@@ -13,7 +13,7 @@ constexpr double kBound = 1e-4;
 
 std::vector<std::string> kernel_sets() {
   std::vector<std::string> sets;
-  for (const char* name : {"scalar", "avx2", "avxvnni", "avx512", "neon"}) {
+  for (const char* name : {"scalar", "avx2", "avxvnni", "avx512", "neon", "neondot"}) {
     try {
       sets.emplace_back(choose_kernels(name).name);
     } catch (const ModelError&) {

@@ -4,7 +4,7 @@
 namespace corvid::model {
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels kKernels = avx2_set("avx2");
+  static constexpr Kernels kKernels = simd_set<Avx2>("avx2");
   return kKernels;
 }
 

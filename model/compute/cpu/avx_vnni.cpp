@@ -4,7 +4,7 @@
 namespace corvid::model {
 
 const Kernels& avx_vnni_kernels() {
-  static constexpr Kernels kKernels = avx2_set("avxvnni");
+  static constexpr Kernels kKernels = simd_set<Avx2>("avxvnni");
   return kKernels;
 }
 

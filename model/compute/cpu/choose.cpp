@@ -1,5 +1,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 #include <array>
@@ -20,6 +22,10 @@ bool has_avx2() {
 bool has_avx_vnni() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1) != 0;
+}
+#elif defined(__aarch64__)
+bool has_dot_products() {
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 }
 #endif
 
@@ -42,6 +48,9 @@ constexpr Candidate kCandidates[] = {
               __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
      },
      avx512_kernels},
+#elif defined(__aarch64__)
+    {"neon", [] { return true; }, neon_kernels},
+    {"neondot", has_dot_products, neon_dot_kernels},
 #endif
 };
 

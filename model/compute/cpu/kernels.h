@@ -100,6 +100,9 @@ const Kernels& scalar_kernels();
 const Kernels& avx2_kernels();      // AVX2, FMA, F16C
 const Kernels& avx_vnni_kernels();  // and AVX-VNNI
 const Kernels& avx512_kernels();    // AVX-512 F, BW, VL, DQ, VNNI, BF16
+#elif defined(__aarch64__)
+const Kernels& neon_kernels();      // what every aarch64 processor has
+const Kernels& neon_dot_kernels();  // and products of four bytes
 #endif
 
 // "auto", or a set by name. ModelError when it is unknown or this machine lacks it.
