@@ -159,7 +159,7 @@ void CpuBackend::attend_tiles(const LatentAttention& attention) {
   for (int i = 0; i < n; ++i) {
     const int tokens = tokens_of(attention, i);
     longest = std::max(longest, tokens);
-    traffic_.cache_bytes += tokens * std::int64_t(pages_.row_bytes());
+    traffic_.cache_bytes += tokens * std::int64_t(pages_.layout().row_bytes());
     traffic_.operations += 2 * std::int64_t{tokens} * heads * (pages_.width() + latent);
   }
   const int segments = (longest + kSegmentTokens - 1) / kSegmentTokens;

@@ -59,8 +59,8 @@ class CpuBackend final : public Backend {
   void set_kv_shape(const KvShape& shape) override;
   void reserve_pages(int n_pages) override { pages_.reserve(n_pages); }
   void copy_page(int from, int to) override { pages_.copy(from, to); }
-  std::string cache_format() const override { return pages_.format(); }
-  std::size_t page_bytes(int n_tokens) const override { return pages_.bytes(n_tokens); }
+  std::string cache_format() const override { return pages_.layout().format(); }
+  std::size_t page_bytes(int n_tokens) const override { return pages_.layout().bytes(n_tokens); }
   void read_page(int page, int n_tokens, std::byte* out) const override;
   void write_page(int page, int n_tokens, const std::byte* in) override;
 

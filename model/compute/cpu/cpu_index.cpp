@@ -46,7 +46,7 @@ void CpuBackend::select(const IndexQuery& query) {
   }
   for (int i : rows) {
     const std::int64_t pages = pages_for(batch_[i].position + 1);
-    traffic_.cache_bytes += pages * kPageTokens * pages_.key_bytes();
+    traffic_.cache_bytes += pages * kPageTokens * pages_.layout().key_bytes();
     traffic_.operations += 2 * pages * kPageTokens * query.heads * width;
   }
 }

@@ -2,13 +2,12 @@
 
 #include <dlfcn.h>
 
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "model/error.h"
-
-#include <cstdint>
 
 namespace corvid::model {
 namespace {

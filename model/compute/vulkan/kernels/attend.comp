@@ -1,0 +1,168 @@
+// The running softmax of a few heads of a row over a part of its tokens, in the absorbed form:
+//   score[h][s] = scale * (absorbed[h] . latent[s] + rope(query[h]) . rope_key[s])
+//   state[h] = { largest score, sum of exp(score - largest), sum of exp(..) * latent[s] }
+// The tokens are those that top_k kept, or all. A part is a multiple of kTokens tokens.
+//
+// A workgroup has kHeads heads; it reads a token's row once for the scores of all of them (16
+// threads a row), and once more to add it up (a thread for every four values of the latent).
+// Grid: parts, heads / kHeads, n.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "memory.glsl"
+#include "cache.glsl"
+
+layout(local_size_x = 128) in;
+layout(constant_id = 7) const bool kSelected = false;
+layout(constant_id = 8) const uint kHeads = 8;
+
+layout(push_constant) uniform Push {
+  Rows rows;
+  Pointers pages;
+  Floats angles;
+  Vec4s absorbed;  // [n][heads][kLatent]
+  Floats query;    // [n][heads][nope + kRope]
+  Words kept;      // [n][kept_stride]
+  Vec4s states;    // [n][parts][heads][4 + kLatent]
+  uint layer_at, heads, parts, query_stride, nope, kept_stride;
+  float scale;
+} p;
+
+const uint kThreads = 128;
+const uint kTokens = 64;  // at a time
+const uint kLanes = 16;   // that share a token while it is scored
+const uint kRows = kThreads / kLanes;
+const uint kQuads = (kLatent + kRope) / 4, kLatentQuads = kLatent / 4;
+#define kInfinity uintBitsToFloat(0x7F800000)
+
+shared vec4 queries[kHeads * kQuads];
+shared float partial[kRows * kHeads * kLanes];
+shared float scores[kHeads * kTokens];
+shared float largest[kHeads], sum[kHeads], shrink[kHeads];
+
+// Four values of a token's row.
+vec4 cached(Words page, uint row, uint quad) {
+  if (kExact) {
+    const uint at = row + 4 * quad;
+    return uintBitsToFloat(uvec4(page.v[at], page.v[at + 1], page.v[at + 2], page.v[at + 3]));
+  }
+  const uint at = row + 2 * quad;
+  return vec4(unpackHalf2x16(page.v[at]), unpackHalf2x16(page.v[at + 1]));
+}
+
+void load_queries(uint row, uint first, uint angles) {
+  const uint thread = gl_LocalInvocationID.x;
+  for (uint i = thread; i < kHeads * kLatentQuads; i += kThreads) {
+    const uint h = i / kLatentQuads, quad = i % kLatentQuads;
+    const uint head = row * p.heads + min(first + h, p.heads - 1);
+    queries[h * kQuads + quad] = p.scale * p.absorbed.v[head * kLatentQuads + quad];
+  }
+  for (uint i = thread; i < kHeads * kRope / 4; i += kThreads) {
+    const uint h = i / (kRope / 4), quad = i % (kRope / 4);
+    const uint head = min(first + h, p.heads - 1);
+    const uint at = row * p.query_stride + head * (p.nope + kRope) + p.nope + 4 * quad;
+    const vec2 a = vec2(p.query.v[at], p.query.v[at + 1]);
+    const vec2 b = vec2(p.query.v[at + 2], p.query.v[at + 3]);
+    queries[h * kQuads + kLatentQuads + quad] =
+        p.scale * vec4(turn(p.angles, angles, 2 * quad, a), turn(p.angles, angles, 2 * quad + 1, b));
+  }
+}
+
+// Of token t of the row's list: its page, and its row's first word.
+Words locate(Row r, uint i, uint t, out uint row) {
+  const uint position = kSelected && p.kept.v[i * p.kept_stride] != 0xFFFFFFFF
+                            ? p.kept.v[i * p.kept_stride + 1 + t]
+                            : t;
+  row = p.layer_at + position % kPageTokens * kRowWords;
+  return p.pages.v[r.first_page + position / kPageTokens];
+}
+
+void score_tokens(Row r, uint i, uint first, uint n) {
+  const uint thread = gl_LocalInvocationID.x, lane = thread % kLanes, line = thread / kLanes;
+  for (uint t = 0; t < kTokens; t += kRows) {
+    if (t >= n) break;
+    float dots[kHeads];
+    [[unroll]] for (uint h = 0; h < kHeads; ++h) dots[h] = 0;
+    if (t + line < n) {
+      uint row;
+      Words page = locate(r, i, first + t + line, row);
+      for (uint quad = lane; quad < kQuads; quad += kLanes) {
+        const vec4 value = cached(page, row, quad);
+        [[unroll]] for (uint h = 0; h < kHeads; ++h) {
+          dots[h] += dot(value, queries[h * kQuads + quad]);
+        }
+      }
+    }
+    [[unroll]] for (uint h = 0; h < kHeads; ++h) {
+      partial[(line * kHeads + h) * kLanes + lane] = dots[h];
+    }
+    barrier();
+    if (thread < kRows * kHeads && t + thread / kHeads < n) {
+      float total = 0;
+      for (uint j = 0; j < kLanes; ++j) total += partial[thread * kLanes + j];
+      scores[thread % kHeads * kTokens + t + thread / kHeads] = total;
+    }
+    barrier();
+  }
+}
+
+// Turns scores into weights, and says by how much what was summed so far shrinks.
+void weigh(uint n) {
+  const uint h = gl_LocalInvocationID.x;
+  if (h < kHeads) {
+    float high = largest[h];
+    for (uint t = 0; t < n; ++t) high = max(high, scores[h * kTokens + t]);
+    shrink[h] = exp(largest[h] - high);
+    float total = sum[h] * shrink[h];
+    for (uint t = 0; t < n; ++t) {
+      const float weight = exp(scores[h * kTokens + t] - high);
+      scores[h * kTokens + t] = weight;
+      total += weight;
+    }
+    largest[h] = high;
+    sum[h] = total;
+  }
+  barrier();
+}
+
+void main() {
+  const uint thread = gl_LocalInvocationID.x, i = gl_WorkGroupID.z;
+  const uint first_head = gl_WorkGroupID.y * kHeads;
+  const Row r = p.rows.v[i];
+  uint n = r.position + 1;
+  if (kSelected) n = min(n, p.kept.v[i * p.kept_stride]);
+  const uint tiles = (n + kTokens - 1) / kTokens;
+  const uint share = (tiles + p.parts - 1) / p.parts * kTokens;
+  const uint begin = min(gl_WorkGroupID.x * share, n), end = min(begin + share, n);
+
+  load_queries(i, first_head, r.angles);
+  if (thread < kHeads) {
+    largest[thread] = -kInfinity;
+    sum[thread] = 0;
+  }
+  vec4 weighted[kHeads];
+  [[unroll]] for (uint h = 0; h < kHeads; ++h) weighted[h] = vec4(0);
+  barrier();
+  for (uint t = begin; t < end; t += kTokens) {
+    const uint tokens = min(kTokens, end - t);
+    score_tokens(r, i, t, tokens);
+    weigh(tokens);
+    if (thread < kLatentQuads) {
+      [[unroll]] for (uint h = 0; h < kHeads; ++h) weighted[h] *= shrink[h];
+      for (uint j = 0; j < tokens; ++j) {
+        uint row;
+        Words page = locate(r, i, t + j, row);
+        const vec4 value = cached(page, row, thread);
+        [[unroll]] for (uint h = 0; h < kHeads; ++h) {
+          weighted[h] += scores[h * kTokens + j] * value;
+        }
+      }
+    }
+    barrier();
+  }
+  const uint size = 1 + kLatentQuads;
+  for (uint h = 0; h < kHeads && first_head + h < p.heads; ++h) {
+    const uint at = ((i * p.parts + gl_WorkGroupID.x) * p.heads + first_head + h) * size;
+    if (thread == 0) p.states.v[at] = vec4(largest[h], sum[h], 0, 0);
+    if (thread < kLatentQuads) p.states.v[at + 1 + thread] = weighted[h];
+  }
+}

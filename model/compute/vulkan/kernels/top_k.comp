@@ -1,0 +1,86 @@
+// kept[i] = { count, positions of the top_k largest scores of row i, ascending }; of equal scores
+// the lower positions win. A row of at most top_k tokens keeps all: count 0xFFFFFFFF, no list.
+//
+// Radix select: the top_k-th largest key is found byte by byte from the top by histograms in shared
+// memory; then every thread counts and writes what its own range of positions contributes.
+// scores [n][scores_stride]; kept [n][1 + top_k]. Grid: n.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "memory.glsl"
+
+layout(local_size_x = 256) in;
+
+layout(push_constant) uniform Push {
+  Rows rows;
+  Floats scores;
+  Words kept;
+  uint top_k, scores_stride;
+} p;
+
+const uint kThreads = 256;
+shared uint counts[kThreads];
+shared uvec2 before[kThreads];  // per range: keys above the threshold, and equal to it
+shared uint digit, wanted;
+
+// Unsigned order of the result = order of the floats; NaN is the smallest, -0 equals 0.
+uint ordered(float score) {
+  if (isnan(score)) return 0;
+  const uint bits = floatBitsToUint(score + 0.0);
+  return bits == 0x80000000 ? 0x80000000
+         : (bits & 0x80000000) != 0 ? ~bits
+                                    : bits | 0x80000000;
+}
+
+void main() {
+  const uint thread = gl_LocalInvocationID.x, i = gl_WorkGroupID.x;
+  const uint n = p.rows.v[i].position + 1, kept = i * (1 + p.top_k);
+  const uint scores = i * p.scores_stride;
+  if (n <= p.top_k) {
+    if (thread == 0) p.kept.v[kept] = 0xFFFFFFFF;
+    return;
+  }
+  uint prefix = 0, mask = 0;
+  if (thread == 0) wanted = p.top_k;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    counts[thread] = 0;
+    barrier();
+    for (uint s = thread; s < n; s += kThreads) {
+      const uint key = ordered(p.scores.v[scores + s]);
+      if ((key & mask) == prefix) atomicAdd(counts[key >> shift & 255], 1);
+    }
+    barrier();
+    if (thread == 0) {
+      uint d = 255, left = wanted;
+      while (counts[d] < left) left -= counts[d--];
+      digit = d;
+      wanted = left;
+    }
+    barrier();
+    prefix |= digit << shift;
+    mask |= 255u << shift;
+  }
+  // All keys above `prefix` are in, and the first `wanted` that equal it.
+  const uint range = (n + kThreads - 1) / kThreads;
+  const uint begin = min(thread * range, n), end = min(begin + range, n);
+  uvec2 found = uvec2(0);
+  for (uint s = begin; s < end; ++s) {
+    const uint key = ordered(p.scores.v[scores + s]);
+    found += uvec2(key > prefix, key == prefix);
+  }
+  before[thread] = found;
+  for (uint step = 1; step < kThreads; step *= 2) {
+    barrier();
+    const uvec2 other = thread >= step ? before[thread - step] : uvec2(0);
+    barrier();
+    before[thread] += other;
+  }
+  uvec2 seen = before[thread] - found;
+  for (uint s = begin; s < end; ++s) {
+    const uint key = ordered(p.scores.v[scores + s]);
+    if (key > prefix || (key == prefix && seen.y < wanted)) {
+      p.kept.v[kept + 1 + seen.x + min(seen.y, wanted)] = s;
+    }
+    seen += uvec2(key > prefix, key == prefix);
+  }
+  if (thread == 0) p.kept.v[kept] = p.top_k;
+}
