@@ -126,10 +126,8 @@ bool Engine::step(std::span<const Work> work, std::stop_token stop) {
   // Results go to fresh memory: until the step has succeeded, no context changes.
   const std::size_t vocab = vocab_size();
   std::vector<float> all(rows.size() * vocab);
-  std::vector<std::span<float>> logits;
-  for (std::size_t i = 0; i < rows.size(); ++i) logits.push_back({all.data() + i * vocab, vocab});
   const bool finished =
-      parts_->transformer->forward({tokens, sequences}, rows, logits, std::move(stop));
+      parts_->transformer->forward({tokens, sequences}, rows, all, std::move(stop));
   std::size_t row = 0;
   for (const Work& w : work) {
     Context::Parts& context = *w.context->parts_;

@@ -28,8 +28,8 @@ Transformer::Transformer(const Config& config, const Weights& weights, Backend& 
   b_.set_kv_shape({c_.layers, c_.kv_lora, c_.rope, c_.index_width});
 }
 
-bool Transformer::forward(const Batch& batch, std::span<const int> rows,
-                          std::span<const std::span<float>> logits, std::stop_token stop) {
+bool Transformer::forward(const Batch& batch, std::span<const int> rows, std::span<float> logits,
+                          std::stop_token stop) {
   const int n_rows = static_cast<int>(batch.tokens.size());
   rows_computed_ += n_rows;
   b_.begin(batch);
@@ -38,7 +38,7 @@ bool Transformer::forward(const Batch& batch, std::span<const int> rows,
     if (stop.stop_requested()) return false;
     layer(i, n_rows, rows);
   }
-  head(logits);
+  head(static_cast<int>(rows.size()), logits);
   return true;
 }
 
@@ -121,13 +121,13 @@ void Transformer::ffn(int i, int n) {
   }
 }
 
-void Transformer::head(std::span<const std::span<float>> logits) {
-  const int n = static_cast<int>(logits.size());
+void Transformer::head(int n, std::span<float> logits) {
   for (int first = 0; first < n; first += kHeadRows) {
     const int n_rows = std::min(kHeadRows, n - first);
     const Projection out{w_.output, logits_.top(n_rows)};
     b_.project(x_.slice(first, n_rows), &w_.output_norm, {&out, 1});
-    for (int i = 0; i < n_rows; ++i) b_.read(logits_.slice(i, 1), logits[first + i]);
+    const std::size_t vocab = c_.vocab;
+    b_.read(logits_.top(n_rows), logits.subspan(first * vocab, n_rows * vocab));
   }
 }
 

@@ -18,10 +18,10 @@ class Transformer {
  public:
   Transformer(const Config& config, const Weights& weights, Backend& backend, int max_rows);
 
-  // Computes the batch and writes the logits [vocab] of `rows` (ascending) to `logits`. False when
-  // `stop` was requested meanwhile; KV rows may then have been written, logits not.
-  bool forward(const Batch& batch, std::span<const int> rows,
-               std::span<const std::span<float>> logits, std::stop_token stop);
+  // Computes the batch and writes the logits of `rows` (ascending) to `logits` [rows, vocab]. False
+  // when `stop` was requested meanwhile; KV rows may then have been written, logits not.
+  bool forward(const Batch& batch, std::span<const int> rows, std::span<float> logits,
+               std::stop_token stop);
 
   std::int64_t rows_computed() const { return rows_computed_; }
 
@@ -30,7 +30,7 @@ class Transformer {
   int keys_and_queries(int i, int n_rows, std::span<const int> rows);
   void attention(int i, int n);
   void ffn(int i, int n_rows);
-  void head(std::span<const std::span<float>> logits);
+  void head(int n, std::span<float> logits);
 
   const Config& c_;
   const Weights& w_;
