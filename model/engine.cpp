@@ -5,7 +5,7 @@
 #include <cassert>
 #include <cstdio>
 
-#include "model/compute/cpu/cpu_backend.h"
+#include "model/compute/make_backend.h"
 #include "model/engine_parts.h"
 #include "model/error.h"
 
@@ -53,7 +53,8 @@ std::shared_ptr<Engine> Engine::load(std::shared_ptr<const GgufFile> file, Engin
   const int limit = parts->config.context;
   parts->max_context_tokens =
       options.max_context_tokens > 0 ? std::min(options.max_context_tokens, limit) : limit;
-  parts->backend = std::make_unique<CpuBackend>(CpuOptions{
+  parts->backend = make_backend({
+      .name = options.backend,
       .threads = options.threads,
       .kernels = options.kernels,
       .precision = options.exact ? Precision::exact : precision_of(*parts->file),

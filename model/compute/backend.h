@@ -176,7 +176,7 @@ class Backend {
   // The first n tokens of a page, as bytes in cache_format(); all layers.
   virtual std::string cache_format() const = 0;  // names the layout; equal names exchange bytes
   virtual std::size_t page_bytes(int n_tokens) const = 0;
-  virtual void read_page(int page, int n_tokens, std::byte* out) const = 0;
+  virtual void read_page(int page, int n_tokens, std::byte* out) = 0;
   virtual void write_page(int page, int n_tokens, const std::byte* in) = 0;
 
   // --- Operations. x, q, ...: one row per row of the batch. ---
@@ -200,7 +200,7 @@ class Backend {
   // --- Measuring and tests. ---
   virtual Traffic traffic() const = 0;
   // Positions that the last select() kept for a row of the batch, ascending; empty: all.
-  virtual std::vector<int> selection(int row) const = 0;
+  virtual std::vector<int> selection(int row) = 0;
 };
 
 }  // namespace corvid::model

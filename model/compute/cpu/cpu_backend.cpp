@@ -108,7 +108,7 @@ void CpuBackend::set_kv_shape(const KvShape& shape) {
   pages_ = KvPages(shape, precision_);
 }
 
-void CpuBackend::read_page(int page, int n_tokens, std::byte* out) const {
+void CpuBackend::read_page(int page, int n_tokens, std::byte* out) {
   pages_.read(page, n_tokens, out);
 }
 

@@ -61,7 +61,7 @@ class CpuBackend final : public Backend {
   void copy_page(int from, int to) override { pages_.copy(from, to); }
   std::string cache_format() const override { return pages_.layout().format(); }
   std::size_t page_bytes(int n_tokens) const override { return pages_.layout().bytes(n_tokens); }
-  void read_page(int page, int n_tokens, std::byte* out) const override;
+  void read_page(int page, int n_tokens, std::byte* out) override;
   void write_page(int page, int n_tokens, const std::byte* in) override;
 
   void begin(const Batch& batch) override;
@@ -77,7 +77,7 @@ class CpuBackend final : public Backend {
   void read(const Tensor& x, std::span<float> out) override;
 
   Traffic traffic() const override { return traffic_; }
-  std::vector<int> selection(int row) const override;
+  std::vector<int> selection(int row) override;
 
  private:
   struct Row {  // of the batch

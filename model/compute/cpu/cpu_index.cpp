@@ -143,7 +143,7 @@ void CpuBackend::score_rows(const IndexQuery& query, std::span<const int> rows) 
   });
 }
 
-std::vector<int> CpuBackend::selection(int row) const {
+std::vector<int> CpuBackend::selection(int row) {
   if (kept_count_[row] < 0) return {};
   const int* first = kept_.data() + row * std::ptrdiff_t{kept_stride_};
   return {first, first + kept_count_[row]};

@@ -1,0 +1,90 @@
+#include "model/compute/vulkan/buffer.h"
+
+#include <algorithm>
+#include <string>
+
+#include "model/error.h"
+
+namespace corvid::model {
+namespace {
+
+constexpr VkDeviceSize kBlockBytes = 64 << 20;
+constexpr VkDeviceSize kAlignment = 256;
+
+int choose_memory(const Device& device, std::uint32_t allowed, Memory memory) {
+  constexpr VkMemoryPropertyFlags kMapped =
+      VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+  if (memory == Memory::device) {
+    const int found = device.memory_type(allowed, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
+    return found >= 0 ? found : device.memory_type(allowed, 0);
+  }
+  const int cached = device.memory_type(allowed, kMapped | VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
+  return cached >= 0 ? cached : device.memory_type(allowed, kMapped);
+}
+
+}  // namespace
+
+Buffer::Buffer(const Device& device, VkDeviceSize size, Memory memory, const char* purpose)
+    : device_(device) {
+  const DeviceFunctions& vk = device.vk();
+  const std::string what =
+      device.info().name + ", " + std::to_string(size >> 20) + " MB for " + purpose;
+  const VkBufferCreateInfo info{
+      .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+      .size = size,
+      .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+               VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT};
+  region_.size = size;
+  check(vk.vkCreateBuffer(device.handle(), &info, nullptr, &region_.buffer), what.c_str());
+  VkMemoryRequirements needs;
+  vk.vkGetBufferMemoryRequirements(device.handle(), region_.buffer, &needs);
+  const VkMemoryAllocateFlagsInfo flags{.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                        .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+  const int type = choose_memory(device, needs.memoryTypeBits, memory);
+  const VkMemoryAllocateInfo allocation{.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                        .pNext = &flags,
+                                        .allocationSize = needs.size,
+                                        .memoryTypeIndex = static_cast<std::uint32_t>(type)};
+  const VkResult result =
+      type < 0 ? VK_ERROR_OUT_OF_DEVICE_MEMORY
+               : vk.vkAllocateMemory(device.handle(), &allocation, nullptr, &memory_);
+  if (result < 0) {
+    vk.vkDestroyBuffer(device.handle(), region_.buffer, nullptr);
+    check(result, what.c_str());
+  }
+  vk.vkBindBufferMemory(device.handle(), region_.buffer, memory_, 0);
+  const VkBufferDeviceAddressInfo address{.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
+                                          .buffer = region_.buffer};
+  region_.address = vk.vkGetBufferDeviceAddress(device.handle(), &address);
+  if (memory == Memory::device) return;
+  void* mapped = nullptr;
+  vk.vkMapMemory(device.handle(), memory_, 0, VK_WHOLE_SIZE, 0, &mapped);
+  region_.mapped = static_cast<std::byte*>(mapped);
+}
+
+Buffer::~Buffer() {
+  device_.vk().vkDestroyBuffer(device_.handle(), region_.buffer, nullptr);
+  device_.vk().vkFreeMemory(device_.handle(), memory_, nullptr);
+}
+
+Region Arena::take(VkDeviceSize size) {
+  size = (size + kAlignment - 1) / kAlignment * kAlignment;
+  if (blocks_.empty() || used_ + size > blocks_.back()->region().size) {
+    const VkDeviceSize block = std::max(size, std::min(kBlockBytes, device_.largest_allocation()));
+    blocks_.push_back(std::make_unique<Buffer>(device_, block, Memory::device, purpose_));
+    bytes_ += block;
+    used_ = 0;
+  }
+  used_ += size;
+  return blocks_.back()->region().part(used_ - size, size);
+}
+
+VkDeviceAddress Scratch::reserve(VkDeviceSize size) {
+  if (!holds(size)) {
+    buffer_.reset();
+    buffer_ = std::make_unique<Buffer>(device_, size + size / 4, Memory::device, "activations");
+  }
+  return buffer_->region().address;
+}
+
+}  // namespace corvid::model

@@ -1,0 +1,72 @@
+#include "model/compute/vulkan/pipelines.h"
+
+#include "model/compute/vulkan/kernels.inc"
+
+namespace corvid::model {
+
+std::string_view kernel_name(Kernel kernel) {
+  return kCode[static_cast<int>(kernel)].name;
+}
+
+std::span<const std::uint32_t> kernel_code(Kernel kernel) {
+  return kCode[static_cast<int>(kernel)].words;
+}
+
+Pipelines::Pipelines(const Device& device) : device_(device) {
+  const DeviceFunctions& vk = device.vk();
+  const VkPushConstantRange range{VK_SHADER_STAGE_COMPUTE_BIT, 0, kPushBytes};
+  const VkPipelineLayoutCreateInfo layout{.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                          .pushConstantRangeCount = 1,
+                                          .pPushConstantRanges = &range};
+  check(vk.vkCreatePipelineLayout(device.handle(), &layout, nullptr, &layout_), "kernels");
+  const VkPipelineCacheCreateInfo cache{.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+  check(vk.vkCreatePipelineCache(device.handle(), &cache, nullptr, &cache_), "kernels");
+}
+
+Pipelines::~Pipelines() {
+  const DeviceFunctions& vk = device_.vk();
+  for (const auto& [key, pipeline] : made_) {
+    vk.vkDestroyPipeline(device_.handle(), pipeline, nullptr);
+  }
+  for (VkShaderModule module : modules_) {
+    vk.vkDestroyShaderModule(device_.handle(), module, nullptr);
+  }
+  vk.vkDestroyPipelineCache(device_.handle(), cache_, nullptr);
+  vk.vkDestroyPipelineLayout(device_.handle(), layout_, nullptr);
+}
+
+VkPipeline Pipelines::get(Kernel kernel, std::span<const std::uint32_t> constants) {
+  std::vector<std::uint32_t> key{static_cast<std::uint32_t>(kernel)};
+  key.insert(key.end(), constants.begin(), constants.end());
+  VkPipeline& pipeline = made_[key];
+  if (pipeline) return pipeline;
+  const DeviceFunctions& vk = device_.vk();
+  VkShaderModule& module = modules_[static_cast<int>(kernel)];
+  if (!module) {
+    const std::span<const std::uint32_t> code = kernel_code(kernel);
+    const VkShaderModuleCreateInfo info{.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                        .codeSize = code.size_bytes(),
+                                        .pCode = code.data()};
+    check(vk.vkCreateShaderModule(device_.handle(), &info, nullptr, &module), "a kernel");
+  }
+  std::vector<VkSpecializationMapEntry> entries(constants.size());
+  for (std::uint32_t i = 0; i < entries.size(); ++i) entries[i] = {i, 4 * i, 4};
+  const VkSpecializationInfo specialization{
+      .mapEntryCount = static_cast<std::uint32_t>(entries.size()),
+      .pMapEntries = entries.data(),
+      .dataSize = constants.size_bytes(),
+      .pData = constants.data()};
+  const VkComputePipelineCreateInfo info{
+      .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+      .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                .module = module,
+                .pName = "main",
+                .pSpecializationInfo = &specialization},
+      .layout = layout_};
+  check(vk.vkCreateComputePipelines(device_.handle(), cache_, 1, &info, nullptr, &pipeline),
+        "compiling a kernel");
+  return pipeline;
+}
+
+}  // namespace corvid::model

@@ -1,0 +1,132 @@
+// The Vulkan back end: weights in panels on the device, one kernel per operation.
+//
+// The kernels (kernels/*.comp) say what each operation computes and how it is shared out. Weights
+// lie in the panels that the CPU reads, KV pages in the CPU's layout. Operations append to a list
+// of commands that is submitted by read(), or on the way when a batch is large. What changes from
+// batch to batch (tokens, positions, angles, pages) goes to the device as one block of memory.
+// Sums are taken in a fixed order: the same calls give the same bits.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/compute/backend.h"
+#include "model/compute/cpu/threads.h"
+#include "model/compute/kv_layout.h"
+#include "model/compute/vulkan/batch_memory.h"
+#include "model/compute/vulkan/staging.h"
+
+namespace corvid::model {
+
+struct VulkanOptions {
+  int device = 0;
+  int threads = 0;  // that prepare weights for the way up; 0: one per core
+  Precision precision = Precision::exact;
+};
+
+class VulkanBackend final : public Backend {
+ public:
+  explicit VulkanBackend(const VulkanOptions& options);
+  ~VulkanBackend() override;
+
+  std::string description() const override;
+  Matrix add_matrix(const TensorView& tensor) override;
+  Matrix add_table(const TensorView& tensor) override;
+  Vector add_vector(const TensorView& tensor) override;
+  Tensor add_tensor(int rows, int width) override;
+  Rope add_rope(std::span<const double> frequencies) override;
+
+  void set_kv_shape(const KvShape& shape) override;
+  void reserve_pages(int n_pages) override;
+  void copy_page(int from, int to) override;
+  std::string cache_format() const override { return layout_.format(); }
+  std::size_t page_bytes(int n_tokens) const override { return layout_.bytes(n_tokens); }
+  void read_page(int page, int n_tokens, std::byte* out) override;
+  void write_page(int page, int n_tokens, const std::byte* in) override;
+
+  void begin(const Batch& batch) override;
+  void embed(const Matrix& table, const Tensor& x) override;
+  void project(const Tensor& x, const Norm* norm, std::span<const Projection> outs) override;
+  void store(const KvRows& rows) override;
+  void select(const IndexQuery& query) override;
+  void attend(const LatentAttention& attention) override;
+  void feed_forward(const Tensor& x, const Norm& norm, const GatedFfn& ffn) override;
+  void mix_experts(const Tensor& x, const Norm& norm, const Router& router, const GatedFfn& experts,
+                   const GatedFfn& shared) override;
+  void narrow(const Tensor& x, std::span<const int> rows) override;
+  void read(const Tensor& x, std::span<float> out) override;
+
+  Traffic traffic() const override { return traffic_; }
+  std::vector<int> selection(int row) override;
+  const CommandCounts& command_counts() const { return commands_.counts(); }
+
+ private:
+  struct Weights {
+    VkDeviceAddress slices = 0;  // of the addresses of its matrices
+    Type type = Type::f32;
+    int columns = 0, rows = 0, panels = 0;
+    std::size_t panel_bytes = 0;
+  };
+  struct Activations {
+    VkDeviceAddress address = 0;
+    Region region;
+    std::uint32_t stride = 0;  // in floats
+  };
+  struct Choice {                      // of experts, by the router
+    VkDeviceAddress experts, weights;  // [n][used]
+    int used;
+  };
+  // One or more matrices times rows of input, without the kernel's tiling.
+  struct Product {
+    const Weights* weights;
+    int matrices = 1;
+    VkDeviceAddress x = 0, y = 0;
+    std::uint32_t x_stride = 0, x_step = 0, y_stride = 0, y_step = 0;  // in floats
+    int n_rows = 0;
+    const Norm* norm = nullptr;
+    bool add = false;
+  };
+
+  Region upload(const TensorView& tensor, int first_matrix, int n_matrices, Type type);
+  const Weights& weights(const Matrix& m) const { return matrices_[m.id]; }
+  VkDeviceAddress address(const Tensor& t) const;
+  std::uint32_t stride(const Tensor& t) const { return tensors_[t.id].stride; }
+  VkDeviceAddress vector(const Vector& v) const { return v ? vectors_[v.id].address : 0; }
+  std::vector<std::uint32_t> format_constants(Type type) const;
+  std::vector<std::uint32_t> cache_constants() const;
+  VkDeviceAddress reserve(Scratch& scratch, std::size_t floats);
+  Region readback(std::size_t bytes);
+  void count(const Weights& w, std::int64_t matrices, std::int64_t rows);
+  void pace();
+
+  void multiply(const Product& product);
+  void attend_rows(const LatentAttention& attention, int first, int n);
+  void select_rows(const IndexQuery& query, int first, int n);
+  void gate(const Tensor& x, const Norm& norm, const GatedFfn& ffn, VkDeviceAddress hidden,
+            std::uint32_t hidden_stride, const Choice* choice);
+
+  Device device_;
+  Pipelines pipelines_;
+  Precision precision_;
+  Arena weights_memory_, rows_memory_, pages_memory_;
+  Scratch attention_, index_, kept_, ffn_;  // of the operation in progress; kept_: of select()
+  std::unique_ptr<Buffer> readback_;
+  Commands commands_;
+  Staging staging_;
+  Team team_;
+  BatchMemory batch_;
+
+  std::vector<Weights> matrices_;
+  std::map<const std::byte*, int> by_data_;  // a table may also be a matrix
+  std::vector<Region> vectors_;
+  std::vector<Activations> tensors_;
+  KvLayout layout_;
+  std::vector<Region> pages_;
+  Region codebook_;
+  Traffic traffic_;
+  int kept_stride_ = 0;  // 0: the last select() kept everything
+};
+
+}  // namespace corvid::model
