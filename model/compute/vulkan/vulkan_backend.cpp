@@ -97,9 +97,9 @@ Matrix VulkanBackend::add_matrix(const TensorView& tensor) {
   const auto count = static_cast<int>(tensor.ne.size() > 2 ? tensor.ne[2] : 1);
   const int columns = static_cast<int>(tensor.ne[0]);
   const Matrix matrix{static_cast<int>(matrices_.size()), tensor.type, columns, rows, count};
-  if (const auto known = by_data_.find(tensor.data); known != by_data_.end()) {
+  if (tensor.data == table_data_) {
     Matrix same = matrix;
-    same.id = known->second;
+    same.id = table_.id;
     return same;
   }
   if (columns % 4 != 0) {
@@ -125,12 +125,13 @@ Matrix VulkanBackend::add_matrix(const TensorView& tensor) {
   staging_.write(list, std::as_bytes(std::span(slices)));
   made.slices = list.address;
   matrices_.push_back(made);
-  by_data_[tensor.data] = matrix.id;
   return matrix;
 }
 
 Matrix VulkanBackend::add_table(const TensorView& tensor) {
-  return add_matrix(tensor);
+  table_ = add_matrix(tensor);
+  table_data_ = tensor.data;
+  return table_;
 }
 
 Vector VulkanBackend::add_vector(const TensorView& tensor) {

@@ -7,7 +7,6 @@
 // Sums are taken in a fixed order: the same calls give the same bits.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -119,7 +118,8 @@ class VulkanBackend final : public Backend {
   BatchMemory batch_;
 
   std::vector<Weights> matrices_;
-  std::map<const std::byte*, int> by_data_;  // a table may also be a matrix
+  Matrix table_;  // may be asked for as a matrix, too
+  const std::byte* table_data_ = nullptr;
   std::vector<Region> vectors_;
   std::vector<Activations> tensors_;
   KvLayout layout_;

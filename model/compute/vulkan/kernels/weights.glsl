@@ -121,11 +121,16 @@ uint codes_of(Words w, uint at, uint four, uint row) {
 
 // Each code's level + 128, in place.
 uint levels_of(uint codes) {
-  const uvec4 table = kTable == 1 ? kNonlinear : kE2m1;
   uint levels = 0;
   [[unroll]] for (uint i = 0; i < 4; ++i) {
     const uint code = codes >> (8 * i) & 15;
-    levels |= (table[code >> 2] >> (8 * (code & 3)) & 255) << (8 * i);
+    uint four;
+    if (kTable == 1) {
+      four = kNonlinear[code >> 2];
+    } else {
+      four = kE2m1[code >> 2];
+    }
+    levels |= (four >> (8 * (code & 3)) & 255) << (8 * i);
   }
   return levels;
 }

@@ -1,0 +1,147 @@
+// The forward pass on the GPU: against the float64 references, against the CPU, and as a timeline
+// that is rewound, forked, saved and stepped together with others. Mesa's software device runs the
+// real kernels, slowly: the prompts are short.
+#include <gtest/gtest.h>
+
+#include "tests/model/gpu.h"
+#include "tests/model/random_models.h"
+
+namespace corvid::model::testing {
+namespace {
+
+constexpr double kBound = 1e-4;
+constexpr std::size_t kTokens = 80;  // more than a page
+
+std::shared_ptr<Engine> load_on(const std::string& backend, const std::string& name) {
+  return Engine::load(open_model(name), {.backend = backend, .threads = 2});
+}
+
+class VulkanLogits : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(VulkanLogits, AgreeWithTheReferenceInPrefillAndDecode) {
+  CORVID_NEEDS_GPU();
+  const nlohmann::json vector = load_vector(GetParam());
+  auto tokens = vector["ids"].get<std::vector<Token>>();
+  tokens.resize(std::min(tokens.size(), kTokens));
+  const auto engine = load_on(*gpu(), GetParam());
+  const std::size_t vocab = engine->vocab_size();
+  const auto context = engine->new_context();
+  // A prompt in two chunks, of which the second crosses into another page; then token by token.
+  const std::span<const Token> all = tokens;
+  std::vector<float> logits = run(*engine, *context, all.first(60), 60);
+  for (const auto& [from, n] : {std::pair(60, 13), {73, 7}}) {
+    const std::vector<float> more = run(*engine, *context, all.subspan(from, n), n > 7 ? n : 1);
+    logits.insert(logits.end(), more.begin(), more.end());
+  }
+  for (const auto& [row, values] : vector["logits"].items()) {
+    if (std::stoul(row) >= tokens.size()) continue;
+    EXPECT_LT(largest_difference(std::span(logits).subspan(std::stoul(row) * vocab, vocab),
+                                 values.get<std::vector<float>>()),
+              kBound)
+        << "row " << row;
+  }
+  const auto cpu = load_on("cpu", GetParam());
+  const auto other = cpu->new_context();
+  EXPECT_LT(largest_difference(logits, run(*cpu, *other, tokens, 512)), kBound);
+}
+
+INSTANTIATE_TEST_SUITE_P(Vectors, VulkanLogits,
+                         ::testing::Values("logits-deepseek32", "logits-deepseek32-groups",
+                                           "logits-deepseek2-lite", "logits-deepseek2-v3",
+                                           "logits-deepseek2-flash", "logits-deepseek2-old"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+// The GPU multiplies quantised weights with f32 activations, so it comes closer to an f32
+// evaluation of the file than the bound for the CPU, whose activations have 8 bits.
+class VulkanTypes : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(VulkanTypes, DivergeHardlyFromAnF32EvaluationOfTheSameFile) {
+  CORVID_NEEDS_GPU();
+  const std::string name = std::string("tiny-") + GetParam();
+  const std::vector<Token> tokens = some_tokens(6, 512);
+  const auto exact = load_model(name, "auto", 2, true), fast = load_on(*gpu(), name);
+  const auto a = exact->new_context(), b = fast->new_context();
+  const std::vector<float> wanted = run(*exact, *a, tokens, 512);
+  EXPECT_LE(mean_divergence(wanted, run(*fast, *b, tokens, 512), exact->vocab_size()), 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, VulkanTypes,
+                         ::testing::Values("f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1",
+                                           "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq2_xxs",
+                                           "iq4_nl", "iq4_xs", "mxfp4", "kv_b"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(VulkanEngine, TimelinesAreRewoundForkedSavedAndSteppedTogether) {
+  CORVID_NEEDS_GPU();
+  constexpr const char* kModel = "logits-deepseek32";
+  const auto cpu = load_on("cpu", kModel), engine = load_on(*gpu(), kModel);
+  const auto expected = [&](std::span<const Token> tokens) {
+    const auto context = cpu->new_context();
+    std::vector<float> logits = run(*cpu, *context, tokens, 512);
+    return std::vector(logits.end() - cpu->vocab_size(), logits.end());
+  };
+  const auto append = [&](Context& context, std::span<const Token> tokens) {
+    const Work work{&context, tokens, Rows::last};
+    ASSERT_TRUE(engine->step({&work, 1}));
+  };
+  const std::vector<Token> tokens = some_tokens(75, 512), other = some_tokens(12, 512, 7);
+  const std::span<const Token> all = tokens;
+
+  const auto trunk = engine->new_context();
+  append(*trunk, all.first(70));
+  const Mark mark = trunk->mark();
+  append(*trunk, other);
+  ASSERT_TRUE(trunk->rewind(mark));
+  const auto branch = trunk->fork();
+  std::vector<std::byte> snapshot;
+  trunk->save(snapshot);
+
+  // A decode token, a chunk in the middle of a shared page and a fresh prompt in one batch.
+  const auto fresh = engine->new_context();
+  const Work work[] = {{trunk.get(), all.subspan(70, 1), Rows::none},
+                       {branch.get(), other, Rows::all},
+                       {fresh.get(), std::span(other).first(5), Rows::last}};
+  ASSERT_TRUE(engine->step(work));
+  std::vector<Token> branch_tokens(tokens.begin(), tokens.begin() + 70);
+  branch_tokens.insert(branch_tokens.end(), other.begin(), other.end());
+  EXPECT_LT(largest_difference(branch->logits(), expected(branch_tokens)), kBound);
+  EXPECT_LT(largest_difference(fresh->logits(), expected(std::span(other).first(5))), kBound);
+  append(*trunk, all.subspan(71));
+  EXPECT_LT(largest_difference(trunk->logits(), expected(tokens)), kBound);
+
+  // Pages lie alike on both sides: what the GPU saved, the CPU continues.
+  const auto copy = cpu->new_context();
+  copy->load(snapshot);
+  const std::vector<float> continued = run(*cpu, *copy, all.subspan(70), 512);
+  EXPECT_LT(largest_difference(std::span(continued).last(cpu->vocab_size()), expected(tokens)),
+            kBound);
+  fresh->load(snapshot);
+  append(*fresh, all.subspan(70));
+  EXPECT_LT(largest_difference(fresh->logits(), expected(tokens)), kBound);
+}
+
+TEST(VulkanEngine, TheSameInputGivesTheSameBits) {
+  CORVID_NEEDS_GPU();
+  const auto engine = load_on(*gpu(), "tiny-q4_k");
+  const std::vector<Token> tokens = some_tokens(20, 512);
+  const auto a = engine->new_context(), b = engine->new_context();
+  EXPECT_EQ(run(*engine, *a, tokens, 16), run(*engine, *b, tokens, 16));
+}
+
+TEST(VulkanEngine, ADeviceThatIsNotThereIsNamed) {
+  try {
+    load_on("vulkan:99", "tiny-q4_k");
+    FAIL();
+  } catch (const std::exception& error) {
+    const std::string what = error.what();
+    EXPECT_TRUE(what.find("vulkan:99") != std::string::npos || !gpu()) << what;
+  }
+  EXPECT_THROW(load_on("metal", "tiny-q4_k"), std::exception);
+}
+
+}  // namespace
+}  // namespace corvid::model::testing
