@@ -16,8 +16,10 @@
 
 #include "runtime/commands.h"
 #include "runtime/common_flags.h"
+#include "runtime/error.h"
 #include "sandbox/error.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/seatbelt.h"
 
 namespace corvid::runtime {
 namespace {
@@ -35,6 +37,7 @@ struct Options {
   std::vector<std::string> writable;
   std::string allow_net;
   std::string mode = "on";
+  bool seatbelt = false;
   double timeout_seconds = 0;
   std::vector<std::string> command;
 };
@@ -94,6 +97,12 @@ sandbox::ProcessResult run_to_end(asio::io_context& io, sandbox::Sandbox& sandbo
 
 int run(const Options& options) {
   try {
+    if (options.seatbelt) {
+      std::fputs(sandbox::seatbelt_profile(policy_of(options), "/private/tmp/corvid", 0).c_str(),
+                 stdout);
+      return kOk;
+    }
+    if (options.command.empty()) throw RuntimeError("There is no command after --.", kUsage);
     asio::io_context io;  // outlives the sandbox, whose proxy listens on it
     const std::unique_ptr<sandbox::Sandbox> sandbox = sandbox::make_sandbox(policy_of(options));
     const std::string missing = sandbox::shortfall(*sandbox);
@@ -125,8 +134,9 @@ void add_sandbox_command(CLI::App& app) {
   command->add_option("--sandbox", options->mode, "off: run it unconfined")
       ->check(CLI::IsMember({"on", "off"}));
   command->add_option("--timeout", options->timeout_seconds, "End it after so many seconds");
-  command->add_option("command", options->command, "The command and its arguments, after --")
-      ->required();
+  command->add_flag("--print-seatbelt", options->seatbelt,
+                    "Print the policy as a profile for macOS's sandbox-exec (not tried on a Mac)");
+  command->add_option("command", options->command, "The command and its arguments, after --");
   command->positionals_at_end();
   command->callback([options] { throw CLI::RuntimeError(run(*options)); });
 }

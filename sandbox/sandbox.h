@@ -39,7 +39,8 @@ class Sandbox {
 };
 
 // The best sandbox for this machine under `policy`; with Mode::off, plain processes with the same
-// guarantees of process.h.
+// guarantees of process.h. With the policy's `proxy`, the io loop that start() is called on must
+// outlive the sandbox: the proxy listens there.
 std::unique_ptr<Sandbox> make_sandbox(Policy policy);
 
 // One line for people that says what is missing; empty when everything holds.
