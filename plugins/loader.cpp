@@ -87,18 +87,6 @@ Content content_of(const fs::path& folder) {
   return content;
 }
 
-// Names of the entries of a folder, sorted; none when there is no such folder.
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with('.') && !entry.is_regular_file(error)) names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 }  // namespace
 
 Plugin load_plugin(const fs::path& folder, const PluginHost& host) {
@@ -112,10 +100,20 @@ Plugin load_plugin(const fs::path& folder, const PluginHost& host) {
   }
 }
 
-PluginSet::PluginSet(const fs::path& folder, const PluginHost& host) : notice_(host.notice) {
-  for (const std::string& name : names_in(folder)) {
-    plugins_.push_back(load_plugin(folder / name, host));
+std::vector<fs::path> plugins_in(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with('.') && !entry.is_regular_file(error)) found.push_back(entry.path());
   }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+PluginSet::PluginSet(const std::vector<fs::path>& folders, const PluginHost& host)
+    : notice_(host.notice) {
+  for (const fs::path& folder : folders) plugins_.push_back(load_plugin(folder, host));
 }
 
 std::vector<PluginInfo> PluginSet::infos() const {
@@ -193,23 +191,26 @@ PluginInfo add_plugin(const fs::path& folder, const fs::path& destination) {
   return plugin.info;
 }
 
-std::vector<std::string> strangers(const fs::path& project, const fs::path& folder) {
-  std::vector<std::string> sentences;
-  for (const std::string& name : names_in(project)) {
-    const std::string how =
-        ": to use it, look at it and run `corvid plugins add " + (project / name).string() + "`.";
+std::vector<ProjectPlugin> project_plugins(const fs::path& project,
+                                           const std::vector<fs::path>& copies) {
+  using State = ProjectPlugin::State;
+  std::vector<ProjectPlugin> plugins;
+  for (const fs::path& folder : plugins_in(project)) {
+    ProjectPlugin plugin{folder.filename().string(), folder, State::fresh, {}};
     try {
-      const Content theirs = content_of(project / name);
-      if (!fs::exists(folder / name)) {
-        sentences.push_back("The project brings a plugin named " + name + how);
-      } else if (content_of(folder / name) != theirs) {
-        sentences.push_back("The project's plugin " + name + " differs from the one added" + how);
+      const Content theirs = content_of(folder);
+      for (const fs::path& copy : copies) {
+        if (plugin.state == State::agreed || !fs::exists(copy / plugin.name)) continue;
+        const bool same = content_of(copy / plugin.name) == theirs;
+        plugin.state = same ? State::agreed : State::changed;
       }
     } catch (const std::exception& problem) {
-      sentences.push_back("The project's plugin " + name + " is not usable: " + problem.what());
+      plugin.state = State::unusable;
+      plugin.problem = problem.what();
     }
+    plugins.push_back(std::move(plugin));
   }
-  return sentences;
+  return plugins;
 }
 
 }  // namespace corvid::plugins

@@ -1,8 +1,8 @@
 // Finds plugins in folders and loads them. A plugin that cannot be loaded is named with the reason
 // and the rest work. Reads files and runs each plugin.lua: at start only.
 //
-// Plugins are loaded from the user's folder alone. Those that a project brings, where a model could
-// rewrite them, are copied there when the user says so; a copy that differs by now is reported.
+// Plugins are loaded from folders of the user's alone. Those that a project brings, where a model
+// could rewrite them, are copied when the user agrees; one that has changed since is not used.
 #pragma once
 
 #include <filesystem>
@@ -20,8 +20,8 @@ Plugin load_plugin(const std::filesystem::path& folder, const PluginHost& host);
 
 class PluginSet {
  public:
-  // Loads every plugin of the folder, by name.
-  PluginSet(const std::filesystem::path& folder, const PluginHost& host);
+  // One plugin a folder.
+  PluginSet(const std::vector<std::filesystem::path>& folders, const PluginHost& host);
 
   std::vector<PluginInfo> infos() const;
 
@@ -40,14 +40,24 @@ class PluginSet {
   std::vector<Plugin> plugins_;
 };
 
+// The plugins in a folder, by name; none when there is no such folder.
+std::vector<std::filesystem::path> plugins_in(const std::filesystem::path& folder);
+
 // Copies a plugin's folder to `destination`/name, over what was there. PluginError for links, for
 // more than 1000 files, or for a plugin that does not load.
 PluginInfo add_plugin(const std::filesystem::path& folder,
                       const std::filesystem::path& destination);
 
-// Sentences about the plugins in `project` that the user has not added to `folder`, or that have
-// changed since.
-std::vector<std::string> strangers(const std::filesystem::path& project,
-                                   const std::filesystem::path& folder);
+// A plugin that a project brings along, and what the user has said to it.
+struct ProjectPlugin {
+  enum class State { fresh, changed, agreed, unusable };
+  std::string name;
+  std::filesystem::path folder;
+  State state = State::fresh;
+  std::string problem;  // unusable: why
+};
+// `copies`: folders where those are that the user agreed to.
+std::vector<ProjectPlugin> project_plugins(const std::filesystem::path& project,
+                                           const std::vector<std::filesystem::path>& copies);
 
 }  // namespace corvid::plugins

@@ -163,6 +163,7 @@ std::vector<McpServerSpec> parse_mcp_servers(std::string_view text, bool trusted
     McpServerSpec spec;
     spec.name = name;
     spec.trusted = trusted;
+    spec.entry = entry.dump();
     try {
       Expansion values(environment, spec);
       read_entry(entry, values, spec);

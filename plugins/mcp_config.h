@@ -25,8 +25,11 @@ struct McpServerSpec {
   std::string shown;                   // what it is, for people: a command or a URL
   std::vector<std::string> variables;  // of our environment that it gets to see
   std::vector<Secret> secrets;
-  bool trusted = false;  // the user chose it; else the user is asked before it is started
-  std::string problem;   // why it cannot be used; empty: it can
+  std::string entry;             // as it is written
+  std::filesystem::path memory;  // where it is kept what the user agreed to; empty: nowhere
+  std::string trust_command;     // by which the user agrees to it as it is now
+  bool trusted = false;          // the user chose it; else the user is asked before it is started
+  std::string problem;           // why it cannot be used; empty: it can
 };
 
 using Environment = std::function<const char*(const char* name)>;  // null: the process's own

@@ -38,7 +38,7 @@ bool names_new_era(const ordered_json& list) {
 }  // namespace
 
 McpServer::McpServer(McpServerSpec spec, McpPatience patience)
-    : spec_(std::move(spec)), patience_(patience) {}
+    : spec_(std::move(spec)), patience_(patience), trust_(spec_.memory, spec_.entry) {}
 
 McpServer::~McpServer() {
   if (connection_) connection_->close();
@@ -74,7 +74,7 @@ asio::awaitable<void> McpServer::connect(tools::ToolContext& context) {
 // What a project brings along is used when the user agrees; who sees what he agrees to.
 asio::awaitable<void> McpServer::allow(tools::ToolContext& context) {
   const bool remote = !spec_.url.empty();
-  if (!spec_.trusted && !allowed_) {
+  if (!spec_.trusted && !allowed_ && !trust_.agreed()) {
     std::string what = (remote ? "use the MCP server " : "start the MCP server ") + spec_.name +
                        " of this project: " + spec_.shown;
     for (const std::string& name : spec_.variables) {
@@ -85,6 +85,7 @@ asio::awaitable<void> McpServer::allow(tools::ToolContext& context) {
     if (context.approve) verdict = co_await context.approve(std::move(request));
     if (!verdict.allowed) throw PluginError("it was not started. " + verdict.why);
     allowed_ = true;
+    if (verdict.always) trust_.agree();
   }
   if (remote) co_return;
   const tools::Verdict verdict = co_await tools::may_run(spec_.shown, context);
@@ -185,8 +186,28 @@ asio::awaitable<std::vector<McpTool>> McpServer::list() {
 asio::awaitable<const std::vector<McpTool>*> McpServer::tools(tools::ToolContext& context) {
   co_await connect(context);
   if (connection_->take_list_changed()) tools_.reset();
-  if (!tools_) tools_ = co_await list();
+  if (tools_) co_return &*tools_;
+  std::vector<McpTool> now = co_await list();
+  co_await agree_to(now, context);
+  tools_ = std::move(now);
   co_return &*tools_;
+}
+
+// The model is told the names alone: a description is what it is to be protected from.
+asio::awaitable<void> McpServer::agree_to(std::vector<McpTool> tools, tools::ToolContext& context) {
+  const McpToolChanges changes = trust_.changes(tools);
+  if (!changes.empty()) {
+    const std::string what = "the MCP server " + spec_.name + ", whose tools have changed";
+    tools::Request request{"use " + what + ":\n" + redacted(changes.in_full()),
+                           "use the changed tools of " + spec_.name, spec_.trust_command};
+    tools::Verdict verdict{false, "Nobody has agreed to that."};
+    if (context.approve) verdict = co_await context.approve(std::move(request));
+    if (!verdict.allowed) {
+      throw PluginError("its tools have changed since you agreed to them (" + changes.names() +
+                        "). " + verdict.why);
+    }
+  }
+  trust_.know(tools);
 }
 
 asio::awaitable<McpResult> McpServer::call(McpTool tool, ordered_json arguments,

@@ -1,6 +1,8 @@
 // One MCP server, a process or behind a URL: reached when it is first needed, spoken to in the era
 // of the protocol that it knows (2026-07-28 without a handshake, or before that with one), and
-// reached anew, after a pause that grows, when it has broken down. io thread only.
+// reached anew, after a pause that grows, when it has broken down. What a project brings along is
+// used when the user agrees; every server is asked about again when its tools have changed. io
+// thread only.
 #pragma once
 
 #include <chrono>
@@ -11,6 +13,7 @@
 
 #include "plugins/mcp_config.h"
 #include "plugins/mcp_connection.h"
+#include "plugins/mcp_trust.h"
 #include "tools/tool.h"
 
 namespace corvid::plugins {
@@ -44,6 +47,7 @@ class McpServer {
   asio::awaitable<void> shake_hands();
   asio::awaitable<bool> speaks_new_era();
   asio::awaitable<std::vector<McpTool>> list();
+  asio::awaitable<void> agree_to(std::vector<McpTool> tools, tools::ToolContext& context);
   asio::awaitable<nlohmann::ordered_json> ask(McpRequest request);
   // Once more on a new connection when the old one has ended in good order.
   asio::awaitable<nlohmann::ordered_json> ask_again(McpRequest request,
@@ -54,6 +58,7 @@ class McpServer {
   McpPatience patience_;
   std::shared_ptr<McpConnection> connection_;  // null: not started
   bool new_era_ = false;
+  McpTrust trust_;
   bool allowed_ = false;  // by the user, in this session
   std::optional<std::vector<McpTool>> tools_;
   int n_failures_ = 0;  // one after the other

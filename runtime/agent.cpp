@@ -38,9 +38,11 @@ sandbox::Policy policy_of(const SandboxSettings& settings, const fs::path& works
   policy.network = settings.network;
   policy.hosts = settings.hosts;
   policy.proxy = !policy.network;  // also without hosts: it says what was refused, and may ask
-  std::error_code error;
-  const fs::path plugins = fs::canonical(plugins_folder(), error);
-  if (!error) policy.readable.push_back(plugins);  // their programs run inside
+  for (const fs::path& folder : {plugins_folder(), agreed_plugins_folder(policy.workspace)}) {
+    std::error_code error;
+    const fs::path plugins = fs::canonical(folder, error);
+    if (!error) policy.readable.push_back(plugins);  // their programs run inside
+  }
   for (const std::string& folder : settings.writable) {
     policy.writable.push_back(fs::absolute(expand_home(folder)));
   }
@@ -208,10 +210,9 @@ bool Agent::Parts::has_profile() const {
 
 // A model with a profile was trained for its own tools and gets no others.
 void Agent::Parts::load_plugins() {
-  const fs::path folder = plugins_folder();
+  const std::vector<fs::path> folders = session_plugins(header.workspace);
   if (has_profile()) {
-    std::error_code none;
-    if (!fs::is_empty(folder, none) && !none) {
+    if (!folders.empty()) {
       notices.push_back("This model keeps to its own tools: plugins are not offered to it.");
     }
     return;
@@ -220,12 +221,12 @@ void Agent::Parts::load_plugins() {
   host.notice = [this](std::string_view text) {
     if (events) events->publish(Notice{std::string(text)});
   };
-  plugin_set = std::make_unique<plugins::PluginSet>(folder, host);
+  plugin_set = std::make_unique<plugins::PluginSet>(folders, host);
   plugin_set->add_tools(toolbox);
   auto servers = mcp_servers(options.mcp_files, header.workspace, notices);
   if (!servers.empty()) toolbox.add(plugins::make_mcp_tool(std::move(servers)));
-  for (std::string& text : plugin_notices(*plugin_set, header.workspace)) {
-    notices.push_back(std::move(text));
+  for (const auto& texts : {plugin_notices(*plugin_set), project_notices(header.workspace)}) {
+    notices.insert(notices.end(), texts.begin(), texts.end());
   }
 }
 
@@ -287,6 +288,9 @@ tools::ToolContext& Agent::tool_context() {
 }
 Approvals& Agent::approvals() {
   return parts_->approvals;
+}
+std::vector<std::string> Agent::jobs() const {
+  return parts_->toolbox.find("shell")->background();
 }
 const memory::SessionInfo& Agent::info() const {
   return parts_->info;

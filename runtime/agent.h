@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "memory/journal.h"
 #include "runtime/approvals.h"
@@ -40,7 +41,8 @@ class Agent {
   EventBus& events();
   const Dialogue& dialogue() const;
   tools::ToolContext& tool_context();
-  Approvals& approvals();  // by default nobody is asked
+  Approvals& approvals();                 // by default nobody is asked
+  std::vector<std::string> jobs() const;  // of the session, that run in the background
   const memory::SessionInfo& info() const;
 
   // Adds a sink and tells it how the session begins: what it is, and what people should know.

@@ -38,13 +38,13 @@ asio::awaitable<tools::Verdict> Approvals::decide(tools::Request request) {
     boost::system::error_code woken;
     co_await answered_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
   }
-  if (always_.contains(request.key)) co_return tools::Verdict{true, {}};
+  if (always_.contains(request.key)) co_return tools::Verdict{true, {}, true};
   const Attention attention(asking_, answered_);
   const std::string key = request.key;
   const Answer answer = co_await ask_(std::move(request));
   if (answer == Answer::always) always_.insert(key);
   if (answer == Answer::no) co_return tools::Verdict{false, "The user was asked and said no."};
-  co_return tools::Verdict{true, {}};
+  co_return tools::Verdict{true, {}, answer == Answer::always};
 }
 
 }  // namespace corvid::runtime

@@ -1,4 +1,4 @@
-// corvid plugins list|add|check|new|remove: the plugins that sessions get.
+// corvid plugins list|add|trust|check|new|remove: the plugins that sessions get.
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdio>
@@ -8,6 +8,7 @@
 
 #include "plugins/error.h"
 #include "plugins/manifest.h"
+#include "plugins/mcp_trust.h"
 #include "runtime/commands.h"
 #include "runtime/error.h"
 #include "runtime/plugin_folders.h"
@@ -46,7 +47,8 @@ void print_info(const plugins::PluginInfo& info) {
 // A tool may not take the name of a built-in one: the toolbox says so, as in a session.
 int list() {
   boost::asio::io_context io;
-  plugins::PluginSet plugins(plugins_folder(), {io.get_executor(), {}, {}});
+  const fs::path here = fs::canonical(fs::current_path());
+  plugins::PluginSet plugins(session_plugins(here), {io.get_executor(), {}, {}});
   tools::Toolbox toolbox;
   for (auto& tool : tools::builtin_tools()) toolbox.add(std::move(tool));
   plugins.add_tools(toolbox);
@@ -57,9 +59,15 @@ int list() {
         "No plugins yet. `corvid plugins add git` adds one that comes with Corvid; there "
         "are git, tests and todo.\n");
   }
-  for (const std::string& stranger :
-       plugins::strangers(project_plugins_folder(fs::current_path()), plugins_folder())) {
-    std::printf("%s\n", tools::visible_name(stranger).c_str());
+  std::vector<std::string> notices = project_notices(here);
+  const auto servers = mcp_servers({}, here, notices);
+  for (const plugins::McpServerSpec& server : servers) {
+    std::printf("%s  MCP server%s\n  %s\n", server.name.c_str(),
+                server.trusted ? "" : " of this project",
+                tools::visible_name(server.shown).c_str());
+  }
+  for (const std::string& notice : notices) {
+    std::printf("%s\n", tools::visible_name(notice).c_str());
   }
   return kOk;
 }
@@ -80,6 +88,31 @@ int add(const std::string& what) {
   } catch (const plugins::PluginError& problem) {
     throw RuntimeError("The plugin " + what + " was not added: " + problem.what(), kUsage);
   }
+}
+
+// Of this project: a plugin as it is now, or an MCP server as it stands in a file.
+int trust(const std::string& name, const std::vector<std::string>& mcp_files) {
+  const fs::path here = fs::canonical(fs::current_path());
+  for (const plugins::ProjectPlugin& plugin : project_plugins(here)) {
+    if (plugin.name != name) continue;
+    try {
+      fs::create_directories(agreed_plugins_folder(here));
+      print_info(plugins::add_plugin(plugin.folder, agreed_plugins_folder(here)));
+      return kOk;
+    } catch (const plugins::PluginError& problem) {
+      throw RuntimeError("The plugin " + name + " cannot be used: " + problem.what(), kUsage);
+    }
+  }
+  std::vector<std::string> notices;
+  for (const plugins::McpServerSpec& server : mcp_servers(mcp_files, here, notices)) {
+    if (server.name != name) continue;
+    plugins::McpTrust(server.memory, server.entry).renew();
+    std::printf("%s is used with the tools that it lists next: %s\n", name.c_str(),
+                tools::visible_name(server.shown).c_str());
+    return kOk;
+  }
+  throw RuntimeError("Neither a plugin of this project nor an MCP server is named " + name + ".",
+                     kUsage);
 }
 
 int check(const std::string& what) {
@@ -130,6 +163,12 @@ void add_plugins_command(CLI::App& app) {
       "add", "Copy a plugin to your own, over an older one: a folder, or git, tests, todo");
   adding->add_option("plugin", *what, "Folder or name")->required();
   adding->callback([what] { throw CLI::RuntimeError(add(*what)); });
+  CLI::App* trusting = command->add_subcommand(
+      "trust", "Use a plugin or an MCP server of this project here, as it is now");
+  trusting->add_option("name", *what, "Its name")->required();
+  auto files = std::make_shared<std::vector<std::string>>();
+  trusting->add_option("--mcp", *files, "A file that names the server")->option_text("FILE");
+  trusting->callback([what, files] { throw CLI::RuntimeError(trust(*what, *files)); });
   CLI::App* checking = command->add_subcommand("check", "Load a plugin and say what it brings");
   checking->add_option("plugin", *what, "Folder or name")->required();
   checking->callback([what] { throw CLI::RuntimeError(check(*what)); });

@@ -11,6 +11,8 @@
 
 #include "runtime/folders.h"
 #include "runtime/line_editor.h"
+#include "runtime/local_model.h"
+#include "runtime/plugin_question.h"
 #include "runtime/terminal_sink.h"
 #include "runtime/terminal_text.h"
 #include "sandbox/offload.h"
@@ -21,6 +23,7 @@ namespace {
 constexpr const char* kHelp =
     "Type what you want done. A line that ends with \\ goes on in the next.\n"
     "  /show    the last result of a tool, all of it\n"
+    "  /jobs    the commands that run in the background\n"
     "  /stats   what this session has cost in tokens\n"
     "  /help    this\n"
     "  /quit    leave (or Ctrl-D); corvid --resume goes on later\n"
@@ -173,6 +176,10 @@ bool Conversation::obey(const std::string& line) {
   } else if (line == "/show") {
     const std::string& text = sink_.last_result();
     sink_.say(text.empty() ? "No tool has been called yet." : shown(text, Care::prose));
+  } else if (line == "/jobs") {
+    const std::vector<std::string> jobs = agent_.jobs();
+    if (jobs.empty()) sink_.say("No command runs in the background.");
+    for (const std::string& job : jobs) sink_.say(shown(job, Care::command));
   } else if (line == "/stats") {
     const Room room = agent_.dialogue().room();
     std::string text =
@@ -219,6 +226,12 @@ void Conversation::receive(int signal) {
   agent_.io().stop();
 }
 
+// Which keeps to its own tools.
+bool is_builtin(const AgentOptions& options) {
+  const std::string& model = options.model.empty() ? options.settings.model : options.model;
+  return model.empty() || model == kBuiltinModel;
+}
+
 }  // namespace
 
 ExitCode converse(AgentOptions options) {
@@ -229,6 +242,9 @@ ExitCode converse(AgentOptions options) {
         kUsage);
   }
   const bool asks = options.settings.sandbox.ask;
+  if (asks && !options.id && !is_builtin(options)) {
+    ask_about_plugins(std::filesystem::canonical(options.cwd.empty() ? "." : options.cwd));
+  }
   Conversation conversation(std::move(options), asks);
   return conversation.run();
 }

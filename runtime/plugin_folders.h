@@ -11,11 +11,17 @@
 namespace corvid::runtime {
 
 std::filesystem::path plugins_folder();  // those the user has added
+// Copies of those of this workspace that the user agreed to.
+std::filesystem::path agreed_plugins_folder(const std::filesystem::path& workspace);
 std::filesystem::path project_plugins_folder(const std::filesystem::path& workspace);
 // A plugin that comes with the program; empty when there is none of that name.
 std::filesystem::path shipped_plugin(const std::string& name);
 // What plugins keep for this workspace.
 std::filesystem::path plugin_state_folder(const std::filesystem::path& workspace);
+
+std::vector<plugins::ProjectPlugin> project_plugins(const std::filesystem::path& workspace);
+// The folders of all plugins that a session here gets.
+std::vector<std::filesystem::path> session_plugins(const std::filesystem::path& workspace);
 
 // The MCP servers of `files` and of the user's mcp.json, which are trusted, and those that the
 // workspace's .mcp.json names. Of servers with one name the first counts. Adds sentences about what
@@ -24,8 +30,9 @@ std::vector<plugins::McpServerSpec> mcp_servers(const std::vector<std::string>& 
                                                 const std::filesystem::path& workspace,
                                                 std::vector<std::string>& notices);
 
-// Sentences about plugins that were not loaded, and those of the project that were not added.
-std::vector<std::string> plugin_notices(const plugins::PluginSet& plugins,
-                                        const std::filesystem::path& workspace);
+// Sentences about plugins that were not loaded.
+std::vector<std::string> plugin_notices(const plugins::PluginSet& plugins);
+// About those of the project that the user has not agreed to as they are.
+std::vector<std::string> project_notices(const std::filesystem::path& workspace);
 
 }  // namespace corvid::runtime

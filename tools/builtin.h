@@ -15,6 +15,12 @@ std::unique_ptr<Tool> make_edit_tool();
 std::unique_ptr<Tool> make_search_tool();
 std::unique_ptr<Tool> make_lua_tool();
 
+// What work on the pool comes to, before it is the result of a call.
+struct Answer {
+  std::string text;
+  bool is_error = true;
+};
+
 // "Error: " and one sentence.
 ToolResult error_result(const ToolCall& call, std::string_view text);
 

@@ -18,11 +18,6 @@ struct Request {
   bool all = false;
 };
 
-struct Answer {
-  std::string text;
-  bool is_error = true;
-};
-
 // What the edit makes of the file's text: the new text, or what to tell the model.
 struct Edited {
   std::string text;

@@ -27,11 +27,6 @@ struct Request {
   std::size_t budget_bytes = 0;
 };
 
-struct Answer {
-  std::string text;
-  bool is_error = true;
-};
-
 // A piece of the file that starts with the first line wanted.
 struct Window {
   std::string bytes;

@@ -38,6 +38,7 @@ std::string file_name_of(std::string_view call_id) {
 class ShellTool : public Tool {
  public:
   const ToolSpec& spec() const override { return spec_; }
+  std::vector<std::string> background() const override { return jobs_.running(); }
   asio::awaitable<ToolResult> call(ToolCall call, ToolContext& context) override;
 
  private:

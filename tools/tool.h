@@ -12,6 +12,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/chat.h"
 #include "sandbox/sandbox.h"
@@ -36,7 +37,8 @@ struct Request {
 
 struct Verdict {
   bool allowed = false;
-  std::string why;  // when it is not: a sentence for the model
+  std::string why;      // when it is not: a sentence for the model
+  bool always = false;  // the user does not want to be asked about it again
 };
 
 // What a tool may use, lent by the session for one call. Outlives the call.
@@ -65,6 +67,8 @@ class Tool {
   virtual const ToolSpec& spec() const = 0;
   // True when the tool only reads: such calls of one turn run side by side.
   virtual bool read_only() const { return false; }
+  // What it goes on doing between calls, one line for people each.
+  virtual std::vector<std::string> background() const { return {}; }
   // `call.arguments` has been checked against the schema.
   virtual asio::awaitable<ToolResult> call(ToolCall call, ToolContext& context) = 0;
 };

@@ -21,7 +21,7 @@ def install(folder, packages):
     if stamp.exists() and json.loads(stamp.read_text()) == packages:
         return True
     try:
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, *packages],
+        subprocess.run(["npm", "install", "--fetch-retries", "0", "--no-audit", "--no-fund", "--prefix", folder, *packages],
                        check=True, timeout=300, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError) as why:

@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 class PluginTest : public testing::Test {
  protected:
   PluginInfo load(const std::filesystem::path& folder) {
-    plugins_.emplace(folder, PluginHost{io_.get_executor(), state_.path(), {}});
+    plugins_.emplace(plugins_in(folder), PluginHost{io_.get_executor(), state_.path(), {}});
     plugins_->add_tools(*toolbox_);
     const auto infos = plugins_->infos();
     return infos.empty() ? PluginInfo{} : infos[0];

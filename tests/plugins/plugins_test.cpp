@@ -203,17 +203,19 @@ TEST_F(PluginTest, APluginThatFailsIsNamedWithTheReasonAndTheRestWork) {
 TEST_F(PluginTest, AddingCopiesAPluginAndLaterChangesAreReported) {
   const std::filesystem::path user = folder_.path() / "user", project = workspace_.path() / "p";
   workspace_.put("p/mine/plugin.lua", "return {api = 1, description = 'one'}");
-  EXPECT_THAT(strangers(project, user), ElementsAre(HasSubstr("brings a plugin named mine")));
+  const auto state = [&] { return project_plugins(project, {user}).at(0).state; };
+  EXPECT_EQ(state(), ProjectPlugin::State::fresh);
   EXPECT_EQ(add_plugin(project / "mine/", user).folder, user / "mine");
-  EXPECT_THAT(strangers(project, user), SizeIs(0));
+  EXPECT_EQ(state(), ProjectPlugin::State::agreed);
   workspace_.put("p/mine/plugin.lua", "return {api = 1, description = 'two'}");
-  EXPECT_THAT(strangers(project, user), ElementsAre(HasSubstr("differs from the one added")));
+  EXPECT_EQ(state(), ProjectPlugin::State::changed);
   EXPECT_EQ(folder_.get("user/mine/plugin.lua"), "return {api = 1, description = 'one'}");
   workspace_.put("p/mine/plugin.lua", "broken");
   EXPECT_THROW(add_plugin(project / "mine", user), std::runtime_error);
   EXPECT_EQ(folder_.get("user/mine/plugin.lua"), "return {api = 1, description = 'one'}");
   std::filesystem::create_symlink("/etc/passwd", project / "mine/link");
   EXPECT_THROW(add_plugin(project / "mine", user), std::runtime_error);
+  EXPECT_EQ(state(), ProjectPlugin::State::unusable);
 }
 
 }  // namespace

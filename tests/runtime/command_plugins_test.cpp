@@ -13,14 +13,15 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 class PluginsCommand : public testing::Test {
  protected:
   std::string run(const std::string& arguments) {
-    const std::string line = "cd '" + work_.path().string() + "' && XDG_CONFIG_HOME='" +
-                             home_.path().string() + "' " + CORVID_BINARY + " plugins " +
-                             arguments + " 2>&1";
+    const std::string line = "cd '" + work_.path().string() + "' && HOME='" +
+                             home_.path().string() + "' XDG_CONFIG_HOME='" + home_.path().string() +
+                             "' " + CORVID_BINARY + " plugins " + arguments + " 2>&1";
     FILE* pipe = popen(line.c_str(), "r");
     std::string out;
     std::array<char, 4096> buffer;
@@ -71,11 +72,35 @@ TEST_F(PluginsCommand, ABadPluginIsExplained) {
               AllOf(HasSubstr("there is a tool named shell already"), HasSubstr("\\x1b[31m")));
 }
 
-TEST_F(PluginsCommand, APluginOfTheProjectIsNotUsedBeforeItWasAdded) {
-  work_.put(".corvid/plugins/local/plugin.lua", "return {api = 1, description = 'd'}");
+TEST_F(PluginsCommand, APluginOfTheProjectIsTrustedOnceAndAgainWhenItChanges) {
+  work_.put(".corvid/plugins/local/plugin.lua", "return {api = 1, description = 'one'}");
   EXPECT_THAT(run("list"), HasSubstr("The project brings a plugin named local"));
+  EXPECT_THAT(run("trust local"), StartsWith("local  one\n"));
+  EXPECT_THAT(run("list"), StartsWith("local  one\n"));
+  work_.put(".corvid/plugins/local/plugin.lua", "return {api = 1, description = 'two'}");
+  EXPECT_THAT(run("list"), AllOf(HasSubstr("local has changed since you agreed to it"),
+                                 Not(HasSubstr("local  "))));
+  EXPECT_THAT(run("trust local"), StartsWith("local  two\n"));
+  EXPECT_THAT(run("list"), StartsWith("local  two\n"));
+  std::filesystem::remove_all(work_.path() / ".corvid");
+  EXPECT_THAT(run("list"), StartsWith("No plugins yet.")) << "it belongs to the project";
+}
+
+TEST_F(PluginsCommand, APluginOfTheProjectCanBecomeOnesOwn) {
+  work_.put(".corvid/plugins/local/plugin.lua", "return {api = 1, description = 'd'}");
   run("add .corvid/plugins/local");
-  EXPECT_THAT(run("list"), StartsWith("local  d\n"));
+  EXPECT_THAT(run("list"), AllOf(StartsWith("local  d\n"), Not(HasSubstr("project"))));
+}
+
+TEST_F(PluginsCommand, ServersOfTheProjectAreListedAndTrusted) {
+  work_.put(".mcp.json", R"({"mcpServers": {"it": {"command": "bird", "args": ["${KEY:-x}"]}}})");
+  EXPECT_THAT(run("list"), HasSubstr("it  MCP server of this project\n  bird ${KEY:-x}\n"));
+  EXPECT_EQ(run("trust it"), "it is used with the tools that it lists next: bird ${KEY:-x}\n");
+  work_.put("more.json", R"({"mcpServers": {"other": {"url": "http://a.example/mcp"}}})");
+  EXPECT_EQ(run("trust other --mcp more.json"),
+            "other is used with the tools that it lists next: http://a.example/mcp\n");
+  EXPECT_THAT(run("trust nothing"), HasSubstr("Neither a plugin of this project nor an MCP"));
+  EXPECT_EQ(status_, 2);
 }
 
 }  // namespace

@@ -9,8 +9,10 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "tests/memory/scratch_folder.h"
 #include "tests/runtime/model_server.h"
 
 namespace corvid::tests {
@@ -23,15 +25,8 @@ using Clock = std::chrono::steady_clock;
 // A home of its own and the program in it.
 class Interactive : public testing::Test {
  protected:
-  Interactive() {
-    std::string pattern = fs::temp_directory_path() / "corvid-home-XXXXXX";
-    home_ = mkdtemp(pattern.data());
-    fs::create_directory(home_ / "work");
-  }
-  ~Interactive() override {
-    end();
-    fs::remove_all(home_);
-  }
+  Interactive() { fs::create_directory(home_ / "work"); }
+  ~Interactive() override { end(); }
 
   void start(const std::string& model, std::vector<std::string> more = {},
              const std::string& terminal = "xterm") {
@@ -48,6 +43,16 @@ class Interactive : public testing::Test {
     if (chdir((home_ / "work").c_str()) != 0) _exit(126);
     execve(CORVID_BINARY, const_cast<char**>(arguments.data()), const_cast<char**>(environment));
     _exit(127);
+  }
+
+  // At the first prompt.
+  void open(const std::string& model) {
+    start(model);
+    ASSERT_TRUE(sees("> "));
+  }
+  void leave() {
+    type("\x04");  // Ctrl-D
+    EXPECT_EQ(end(), 0);
   }
 
   void type(std::string_view text) {
@@ -99,7 +104,8 @@ class Interactive : public testing::Test {
     return messages.back()["content"].get<std::string>();
   }
 
-  fs::path home_;
+  ScratchFolder scratch_;
+  const fs::path home_ = scratch_.path();
   pid_t child_ = -1;
   int keys_ = -1;
   termios left_modes_ = {};  // how the program left the terminal
@@ -111,8 +117,7 @@ TEST_F(Interactive, AnswersPromptsAndRemembersThem) {
   ModelServer server([](auto& out, const auto&, int n) {
     out.say("Answer " + std::to_string(n) + ".", "Let me see.");
   });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("hello\r");
   EXPECT_TRUE(sees("\x1b[2mLet me see.\x1b[0m"));
   EXPECT_TRUE(sees("Answer 0."));
@@ -146,8 +151,7 @@ TEST_F(Interactive, CtrlCStopsTheTurnAndKeepsTheSession) {
     out.event(content_chunk("so far"));
     closed = out.closed_within(20s);
   });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("first\r");
   ASSERT_TRUE(sees("so far"));
   type("\x03");
@@ -156,8 +160,7 @@ TEST_F(Interactive, CtrlCStopsTheTurnAndKeepsTheSession) {
   type("second\r");
   EXPECT_TRUE(sees("fine"));
   EXPECT_TRUE(closed);
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
   EXPECT_NE(server.posts().at(1).body.find("so far"), std::string::npos);
 }
 
@@ -167,8 +170,7 @@ TEST_F(Interactive, ASignalToEndLeavesAtOnceWithItsCode) {
     out.event(content_chunk("so far"));
     out.closed_within(20s);
   });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("first\r");
   ASSERT_TRUE(sees("so far"));
   kill(child_, SIGTERM);
@@ -177,8 +179,7 @@ TEST_F(Interactive, ASignalToEndLeavesAtOnceWithItsCode) {
 
 TEST_F(Interactive, CtrlCAtThePromptClearsTheLineAndTwiceLeaves) {
   ModelServer server([](auto& out, const auto&, int) { out.say("yes"); });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("do not send this");
   ASSERT_TRUE(sees("this"));
   type("\x03");
@@ -203,22 +204,19 @@ TEST_F(Interactive, APasteIsOnePromptWhateverItContains) {
   ASSERT_TRUE(sees("\x1b[?2004h"));
   type("\x1b[200~one\r\ttwo\x1b[31m\x02 three\x1b[201~\r");
   EXPECT_TRUE(sees("yes"));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
   ASSERT_EQ(server.posts().size(), 1u);
   EXPECT_EQ(last_user_text(server.posts()[0]), "one\n\ttwo[31m three");
 }
 
 TEST_F(Interactive, WhatTheModelSaysCannotCommandTheTerminal) {
   ModelServer server([](auto& out, const auto&, int) { out.say("\x1b]52;c;ZXZpbA==\x07 end"); });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("x\r");
   EXPECT_TRUE(sees("\\x1b]52;c;ZXZpbA==\\x07 end"));
   EXPECT_EQ(screen_.find("\x1b]52"), std::string::npos);
   ASSERT_TRUE(sees("> "));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
 }
 
 TEST_F(Interactive, ADumbTerminalGetsNoEscapeSequences) {
@@ -229,8 +227,7 @@ TEST_F(Interactive, ADumbTerminalGetsNoEscapeSequences) {
   EXPECT_TRUE(sees("thinking: hm"));
   EXPECT_TRUE(sees("yes"));
   ASSERT_TRUE(sees("> "));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
   EXPECT_EQ(screen_.find('\x1b'), std::string::npos) << screen_;
 }
 
@@ -239,15 +236,13 @@ TEST_F(Interactive, AFailureIsSaidAndTheSessionGoesOn) {
     if (n == 0) return out.respond(400, "text/plain", "no such thing");
     out.say("better");
   });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("x\r");
   EXPECT_TRUE(sees("no such thing"));
   ASSERT_TRUE(sees("> "));
   type("y\r");
   EXPECT_TRUE(sees("better"));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
 }
 
 // Writes beside the workspace, then says what came of it.
@@ -263,11 +258,28 @@ ModelServer::Script writes_outside(int times) {
   };
 }
 
+TEST_F(Interactive, NamesTheCommandsThatRunInTheBackground) {
+  ModelServer server([](auto& out, const auto&, int n) {
+    if (n > 0) return out.say("started");
+    const nlohmann::json arguments = {{"command", "sleep 100 #\x1b[2K"}, {"background", true}};
+    out.call("c", "shell", arguments.dump());
+  });
+  open(server.url());
+  type("/jobs\r");
+  EXPECT_TRUE(sees("No command runs in the background."));
+  ASSERT_TRUE(sees("> "));
+  type("go\r");
+  ASSERT_TRUE(sees("started"));
+  ASSERT_TRUE(sees("> "));
+  type("/jobs\r");
+  EXPECT_TRUE(sees("job 1 (`sleep 100 #\\x1b[2K`) runs, "));
+  leave();
+}
+
 TEST_F(Interactive, AsksForWhatTheSandboxDoesNotGive) {
   fs::create_directory(home_ / "beside");
   ModelServer server(writes_outside(1));
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("go\r");
   ASSERT_TRUE(sees("May it write " + (home_ / "beside/0.txt").string()));
   ASSERT_TRUE(sees("n no: "));
@@ -275,29 +287,25 @@ TEST_F(Interactive, AsksForWhatTheSandboxDoesNotGive) {
   type("y\r");
   EXPECT_TRUE(sees("Result: Created ../beside/0.txt, 1 bytes."));
   EXPECT_TRUE(fs::exists(home_ / "beside/0.txt"));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
 }
 
 TEST_F(Interactive, AlwaysHoldsForTheFolderAndTheSession) {
   fs::create_directory(home_ / "beside");
   ModelServer server(writes_outside(2));
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("go\r");
   ASSERT_TRUE(sees("n no: "));
   type("a\r");
   EXPECT_TRUE(sees("Result: Created ../beside/1.txt, 1 bytes."));
   EXPECT_TRUE(fs::exists(home_ / "beside/0.txt"));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
 }
 
 TEST_F(Interactive, AnythingElseIsANo) {
   fs::create_directory(home_ / "beside");
   ModelServer server(writes_outside(2));
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("go\r");
   ASSERT_TRUE(sees("n no: "));
   type("\r");
@@ -305,8 +313,7 @@ TEST_F(Interactive, AnythingElseIsANo) {
   type("\x03");  // Ctrl-C
   EXPECT_TRUE(sees("The user was asked and said no."));
   EXPECT_TRUE(fs::is_empty(home_ / "beside"));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
 }
 
 TEST_F(Interactive, AsksAboutAHostWhileTheCommandWaits) {
@@ -319,15 +326,13 @@ TEST_F(Interactive, AsksAboutAHostWhileTheCommandWaits) {
     const auto messages = nlohmann::json::parse(request.body)["messages"];
     out.say("Result: " + messages.back()["content"].template get<std::string>());
   });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("go\r");
   ASSERT_TRUE(sees("May it reach example.invalid over the network?"));
   ASSERT_TRUE(sees("n no: "));
   type("n\r");
   EXPECT_TRUE(sees("Result: HTTP/1.1 403 Forbidden"));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
 }
 
 TEST_F(Interactive, WhatWasTypedBeforeTheQuestionIsNoAnswer) {
@@ -338,8 +343,7 @@ TEST_F(Interactive, WhatWasTypedBeforeTheQuestionIsNoAnswer) {
     while (!typed) std::this_thread::sleep_for(1ms);
     script(out, request, n);
   });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("go\r");
   while (server.posts().empty()) std::this_thread::sleep_for(1ms);
   type("y\r");
@@ -349,8 +353,37 @@ TEST_F(Interactive, WhatWasTypedBeforeTheQuestionIsNoAnswer) {
   type("n\r");
   EXPECT_TRUE(sees("The user was asked and said no."));
   EXPECT_TRUE(fs::is_empty(home_ / "beside"));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
+}
+
+TEST_F(Interactive, APluginOfTheProjectIsAskedAboutOnceAndAgainWhenItChanges) {
+  const auto write_plugin = [&](const std::string& description) {
+    fs::create_directories(home_ / "work/.corvid/plugins/local");
+    std::ofstream(home_ / "work/.corvid/plugins/local/plugin.lua")
+        << "return {api = 1, description = '" << description
+        << "', tools = {{name = 'chirp', description = 'Chirps.', run = print}}}";
+  };
+  const auto visit = [&](const std::string& question, const std::string& answer) {
+    start("http://127.0.0.1:1/v1#none");
+    if (!question.empty()) {
+      ASSERT_TRUE(sees(question));
+      ASSERT_TRUE(sees("n no: "));
+      type(answer);
+    }
+    ASSERT_TRUE(sees("/help lists what else there is"));
+    ASSERT_TRUE(sees("> "));
+    leave();
+  };
+  write_plugin("first\\27[2K");
+  visit("The project brings the plugin local: first\\x1b[2K", "n\r");
+  EXPECT_NE(screen_.find("The project brings a plugin named local."), std::string::npos);
+  visit("The project brings the plugin local", "y\r");
+  EXPECT_NE(screen_.find("tools: chirp"), std::string::npos);
+  visit("", "");
+  EXPECT_EQ(screen_.find("plugin"), std::string::npos) << screen_;
+  write_plugin("second");
+  visit("The project has changed the plugin local: second", "y\r");
+  visit("", "");
 }
 
 TEST_F(Interactive, AQuestionShowsEveryByte) {
@@ -359,16 +392,14 @@ TEST_F(Interactive, AQuestionShowsEveryByte) {
     const nlohmann::json arguments = {{"path", "/tmp/\x1b[2K\u202e\u200b/x"}, {"content", "x"}};
     out.call("c", "write", arguments.dump());
   });
-  start(server.url());
-  ASSERT_TRUE(sees("> "));
+  open(server.url());
   type("go\r");
   EXPECT_TRUE(sees("May it write /tmp/\\x1b[2K\\u{202e}\\u{200b}/x"));
   ASSERT_TRUE(sees("n no: "));
   EXPECT_EQ(screen_.find("\x1b[2K\u202e"), std::string::npos);
   type("n\r");
   EXPECT_TRUE(sees("done"));
-  type("\x04");
-  EXPECT_EQ(end(), 0);
+  leave();
 }
 
 TEST_F(Interactive, WithoutATerminalItSaysWhatToDoInstead) {
