@@ -1,0 +1,1 @@
+grep -qx "Ravens remember faces." notes.txt && echo "The note is there."
