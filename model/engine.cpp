@@ -53,17 +53,20 @@ std::shared_ptr<Engine> Engine::load(std::shared_ptr<const GgufFile> file, Engin
   const int limit = parts->config.context;
   parts->max_context_tokens =
       options.max_context_tokens > 0 ? std::min(options.max_context_tokens, limit) : limit;
-  parts->backend = make_backend({
-      .name = options.backend,
-      .threads = options.threads,
-      .kernels = options.kernels,
-      .precision = options.exact ? Precision::exact : precision_of(*parts->file),
-  });
+  std::string note;
+  parts->backend =
+      make_backend({.name = options.backend,
+                    .threads = options.threads,
+                    .kernels = options.kernels,
+                    .precision = options.exact ? Precision::exact : precision_of(*parts->file),
+                    .model_bytes = static_cast<std::int64_t>(parts->file->size_bytes())},
+                   note);
   parts->weights = load_weights(*parts->file, parts->config, *parts->backend, options.on_progress);
   parts->transformer =
       std::make_unique<Transformer>(parts->config, parts->weights, *parts->backend, kMaxBatch);
   parts->pool = std::make_unique<PagePool>(*parts->backend);
   parts->description = describe(*parts->file, parts->config, *parts->backend);
+  if (!note.empty()) parts->description += "; " + note;
   return std::shared_ptr<Engine>(new Engine(std::move(parts)));
 }
 

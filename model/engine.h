@@ -25,7 +25,7 @@ struct Config;
 class Context;
 
 struct EngineOptions {
-  std::string backend = "cpu";   // or "vulkan", "vulkan:N"; see make_backend
+  std::string backend = "auto";  // "cpu", "vulkan", "vulkan:N"; see make_backend
   int threads = 0;               // 0: one per core
   std::string kernels = "auto";  // "scalar", "avx2", "avxvnni", "avx512"; auto takes the best
   int max_context_tokens = 0;    // 0: the model's own limit

@@ -184,6 +184,7 @@ void Agent::Parts::open_local() {
   if (!builtin) header.model = fs::canonical(header.model).string();
   header.model_fingerprint = file->fingerprint();
   model::EngineOptions engine_options;
+  engine_options.backend = options.settings.backend;
   engine_options.on_progress = options.on_loading;
   local = load_local_model(std::move(file), std::move(engine_options), chat_format());
   header.chat_format =

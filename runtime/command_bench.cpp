@@ -201,7 +201,9 @@ void add_bench_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "bench", "Measure a model's prefill and decode rates against the machine's limits");
   command->add_option("--model", options->model, "GGUF file")->required();
-  command->add_option("--backend", options->engine.backend, "cpu, vulkan or vulkan:N")
+  command
+      ->add_option("--backend", options->engine.backend,
+                   "auto, cpu, vulkan or vulkan:N (see corvid devices)")
       ->capture_default_str();
   command->add_option("--threads", options->engine.threads, "Compute threads (0: one per core)");
   command->add_option("--kernels", options->engine.kernels, "auto, scalar, avx2, avxvnni, avx512");

@@ -60,7 +60,9 @@ void add_logits_command(CLI::App& app) {
   command->add_option("--tokens", options->tokens, "Token ids, separated by white space")
       ->required();
   command->add_option("--out", options->out, "Raw f32 [n_tokens, vocab]")->required();
-  command->add_option("--backend", options->engine.backend, "cpu, vulkan or vulkan:N")
+  command
+      ->add_option("--backend", options->engine.backend,
+                   "auto, cpu, vulkan or vulkan:N (see corvid devices)")
       ->capture_default_str();
   command->add_option("--threads", options->engine.threads, "Compute threads (0: one per core)");
   command->add_option("--kernels", options->engine.kernels, "auto, scalar, avx2, avxvnni, avx512");

@@ -69,6 +69,7 @@ AgentOptions CommonFlags::agent_options() const {
   options.cwd = cwd;
   options.settings = load_settings(settings_file());
   Settings& settings = options.settings;
+  if (!backend.empty()) settings.backend = backend;
   if (think == "on") settings.thinking = model::Thinking::on;
   if (think == "off") settings.thinking = model::Thinking::off;
   if (max_steps != 0) settings.max_steps = max_steps;
@@ -95,6 +96,10 @@ void add_model_flags(CLI::App& command, CommonFlags& flags) {
       .add_option("--model", flags.model,
                   "A GGUF file or a URL (https://host/v1); without it the built-in model")
       ->type_name("FILE|URL");
+  command
+      .add_option("--backend", flags.backend,
+                  "What computes a local model: auto, cpu, vulkan or vulkan:N (corvid devices)")
+      ->type_name("NAME");
   command.add_option("--chat-format", flags.chat_format, chat_format_help())->type_name("NAME");
   command.add_option("--cwd", flags.cwd, "The workspace; without it the current folder")
       ->type_name("DIR")

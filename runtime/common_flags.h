@@ -13,10 +13,10 @@ class App;
 namespace corvid::runtime {
 
 struct CommonFlags {
-  std::string model, chat_format, cwd, think;  // empty, 0: as the settings say
-  std::string allow_net, sandbox;              // empty: as the settings say
-  std::vector<std::string> writable;           // besides those of the settings
-  std::vector<std::string> mcp;                // files that name servers
+  std::string model, backend, chat_format, cwd, think;  // empty, 0: as the settings say
+  std::string allow_net, sandbox;                       // empty: as the settings say
+  std::vector<std::string> writable;                    // besides those of the settings
+  std::vector<std::string> mcp;                         // files that name servers
   int max_steps = 0;
   bool json = false, stats = false;
 

@@ -158,6 +158,8 @@ std::vector<Key> make_keys() {
   return {
       text_key("model", "a GGUF file or a URL (https://host/v1#name); none: the built-in model",
                CORVID_FIELD(model)),
+      text_key("backend", "what computes a local model: auto, cpu, vulkan or vulkan:N",
+               CORVID_FIELD(backend)),
       thinking_key(),
       count_key("max_steps", "replies of the model to one prompt before it is stopped",
                 CORVID_FIELD(max_steps), 1, 100'000),

@@ -45,7 +45,8 @@ struct RemoteSettings {
 };
 
 struct Settings {
-  std::string model;  // file or URL; empty: the built-in one
+  std::string model;             // file or URL; empty: the built-in one
+  std::string backend = "auto";  // of a local model; see model/compute/make_backend.h
   model::Thinking thinking = model::Thinking::on;
   int max_steps = 50;
   SamplingSettings sampling;

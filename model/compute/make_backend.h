@@ -1,6 +1,8 @@
-// The back end of a name: "cpu", "vulkan:N", or "vulkan" for the best device that Vulkan offers.
+// The back end of a name: "cpu", "vulkan:N", "vulkan" for the best device that Vulkan offers, or
+// "auto": a GPU where there is one that the model is worth and fits into, else the CPU.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -9,13 +11,15 @@
 namespace corvid::model {
 
 struct BackendOptions {
-  std::string name = "cpu";
+  std::string name = "auto";
   int threads = 0;               // of the CPU; 0: one per core
   std::string kernels = "auto";  // of the CPU; see choose_kernels
   Precision precision = Precision::exact;
+  std::int64_t model_bytes = 0;
 };
 
-// ModelError when the name is unknown or the device cannot be used, with the reason.
-std::unique_ptr<Backend> make_backend(const BackendOptions& options);
+// ModelError when the name is unknown or the device that was asked for cannot be used, with the
+// reason. "auto" does not fail: why a GPU could not be opened goes to `note`.
+std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string& note);
 
 }  // namespace corvid::model

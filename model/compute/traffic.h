@@ -1,4 +1,5 @@
-// Bytes and operations of a back end since it was made, counted where they are read and done.
+// Bytes, operations and commands of a back end since it was made, counted where they are read, done
+// and given.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,9 @@ struct Traffic {
   std::int64_t weight_bytes = 0;
   std::int64_t cache_bytes = 0;
   std::int64_t operations = 0;  // a multiplication and an addition are two
+  // Of a GPU: what was recorded, and how often it was handed over.
+  std::int64_t dispatches = 0, barriers = 0, copies = 0, submissions = 0, recordings = 0;
+  std::int64_t bus_bytes = 0;  // copied to and from the device, without the weights
 };
 
 }  // namespace corvid::model

@@ -43,6 +43,7 @@ void BatchMemory::begin(const Batch& batch, std::span<const Region> pages) {
   pages_at_ = end;
   end += round_up(n_pages, kPageStep) * sizeof(VkDeviceAddress);
   reserve(end);
+  bytes_ = end;
 
   std::byte* const memory = host_memory_->region().mapped;
   auto* page = reinterpret_cast<VkDeviceAddress*>(memory + pages_at_);

@@ -25,6 +25,7 @@ class BatchMemory {
   // Keeps these rows. Returns the address of their list, u32 [rows].
   VkDeviceAddress narrow(std::span<const int> rows);
 
+  VkDeviceSize bytes() const { return bytes_; }  // of the batch, on their way to the device
   int rows() const { return static_cast<int>(rows_.size()); }
   int position(int row) const { return static_cast<int>(rows_[row].position); }
   int longest() const;  // tokens, of the row that has most
@@ -51,7 +52,7 @@ class BatchMemory {
   std::vector<VkDeviceSize> angles_at_;
   std::unique_ptr<Buffer> host_memory_, device_memory_;
   std::vector<Row> rows_;
-  VkDeviceSize rows_at_ = 0, narrow_at_ = 0, pages_at_ = 0;
+  VkDeviceSize rows_at_ = 0, narrow_at_ = 0, pages_at_ = 0, bytes_ = 0;
 };
 
 }  // namespace corvid::model

@@ -16,11 +16,14 @@
 namespace corvid::model {
 
 enum class Kernel {
+  add_pairs,
   attend,
   copy_rows,
   down,
+  down_pairs,
   embed,
   gate,
+  group_pairs,
   index_query,
   merge,
   multiply,
@@ -29,7 +32,7 @@ enum class Kernel {
   store,
   top_k,
 };
-inline constexpr int kKernels = 12;
+inline constexpr int kKernels = 15;
 inline constexpr std::uint32_t kPushBytes = 128;
 
 std::string_view kernel_name(Kernel kernel);

@@ -210,6 +210,17 @@ Region VulkanBackend::readback(std::size_t bytes) {
   return readback_->region().part(0, bytes);
 }
 
+Traffic VulkanBackend::traffic() const {
+  Traffic traffic = traffic_;
+  const CommandCounts& counts = commands_.counts();
+  traffic.dispatches = counts.dispatches;
+  traffic.barriers = counts.barriers;
+  traffic.copies = counts.copies;
+  traffic.submissions = counts.submissions;
+  traffic.recordings = counts.recordings;
+  return traffic;
+}
+
 void VulkanBackend::count(const Weights& w, std::int64_t matrices, std::int64_t rows) {
   traffic_.weight_bytes += static_cast<std::int64_t>(w.panel_bytes) * w.panels * matrices;
   traffic_.operations += 2 * rows * w.columns * w.rows;

@@ -57,9 +57,8 @@ class VulkanBackend final : public Backend {
   void narrow(const Tensor& x, std::span<const int> rows) override;
   void read(const Tensor& x, std::span<float> out) override;
 
-  Traffic traffic() const override { return traffic_; }
+  Traffic traffic() const override;
   std::vector<int> selection(int row) override;
-  const CommandCounts& command_counts() const { return commands_.counts(); }
 
  private:
   struct Weights {
@@ -73,9 +72,11 @@ class VulkanBackend final : public Backend {
     Region region;
     std::uint32_t stride = 0;  // in floats
   };
-  struct Choice {                      // of experts, by the router
-    VkDeviceAddress experts, weights;  // [n][used]
-    int used;
+  struct Choice {                              // of experts, by the router
+    VkDeviceAddress experts = 0, weights = 0;  // [n][used]
+    VkDeviceAddress order = 0, tiles = 0;      // of a large batch: see group_pairs.comp
+    int used = 0;
+    std::uint32_t n_tiles = 0;  // 0: not grouped
   };
   // One or more matrices times rows of input, without the kernel's tiling.
   struct Product {
@@ -104,7 +105,11 @@ class VulkanBackend final : public Backend {
   void attend_rows(const LatentAttention& attention, int first, int n);
   void select_rows(const IndexQuery& query, int first, int n);
   void gate(const Tensor& x, const Norm& norm, const GatedFfn& ffn, VkDeviceAddress hidden,
-            std::uint32_t hidden_stride, const Choice* choice);
+            const Choice* choice);
+  void add_down(const Tensor& x, const GatedFfn& ffn, VkDeviceAddress hidden);
+  void choose(const Router& router, VkDeviceAddress logits, int n, const Choice& choice);
+  void add_experts(const Tensor& x, const Matrix& matrix, VkDeviceAddress hidden,
+                   VkDeviceAddress products, const Choice& choice);
 
   Device device_;
   Pipelines pipelines_;

@@ -2,8 +2,9 @@
 // a row and one of its experts chosen[p]. Without a choice: used = 1, expert 0, weight 1.
 //
 // gate, up [experts][width][columns] of one format; x [n][columns]; hidden [pairs][width].
-// Threads as in multiply.comp. With kTile > 1 there is no choice and a pair is a row.
-// Grid: panels, pairs / kTile.
+// Threads as in multiply.comp. A workgroup has kTile pairs of one expert: neighbours where there is
+// no choice, those of a tile (see group_pairs.comp) if kGrouped, or else a single pair.
+// Grid: panels, tiles.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
@@ -12,6 +13,7 @@
 layout(local_size_x = 16, local_size_y = 16) in;
 layout(constant_id = 8) const uint kTile = 1;
 layout(constant_id = 9) const bool kChosen = false;
+layout(constant_id = 10) const bool kGrouped = false;
 
 layout(push_constant) uniform Push {
   Pointers gate, up;
@@ -20,6 +22,7 @@ layout(push_constant) uniform Push {
   Vec4s norm;
   Words chosen;    // [pairs]
   Floats weights;  // [pairs]
+  Words order, tiles;
   Floats hidden;
   uint columns, width, pairs, used;
   uint x_stride;  // in vec4s
@@ -34,12 +37,23 @@ shared float squares[kTile * kSlices];
 
 void main() {
   const uint row = gl_LocalInvocationID.x, slice = gl_LocalInvocationID.y;
-  const uint first = gl_WorkGroupID.y * kTile;
-  const uint expert = kChosen ? p.chosen.v[first] : 0;
+  const uint tile = gl_WorkGroupID.y;
+  uint first = tile * kTile, n = min(kTile, p.pairs - first), expert = 0;
+  if (kGrouped) {
+    expert = p.tiles.v[4 * tile];
+    first = p.tiles.v[4 * tile + 1];
+    n = p.tiles.v[4 * tile + 2];
+    if (n == 0) return;
+  } else if (kChosen) {
+    expert = p.chosen.v[first];
+  }
+  uint pair[kTile];
+  [[unroll]] for (uint t = 0; t < kTile; ++t) {
+    pair[t] = first + min(t, n - 1);
+    if (kGrouped) pair[t] = p.order.v[pair[t]];
+  }
   Words gate = p.gate.v[expert], up = p.up.v[expert];
   const uint panel = gl_WorkGroupID.x * panel_words(p.columns);
-  const uint x = first / p.used * p.x_stride;
-  const uint last = min(kTile, p.pairs - first) - 1;
   const uint fours = p.columns / 4;
 
   float g[kTile], u[kTile], square[kTile];
@@ -53,7 +67,7 @@ void main() {
       const vec4 gate_weight = norm * weights_at(gate, p.codebook, of_gate, four, row);
       const vec4 up_weight = norm * weights_at(up, p.codebook, of_up, four, row);
       [[unroll]] for (uint t = 0; t < kTile; ++t) {
-        const vec4 value = p.x.v[x + min(t, last) * p.x_stride + k];
+        const vec4 value = p.x.v[pair[t] / p.used * p.x_stride + k];
         g[t] += dot(gate_weight, value);
         u[t] += dot(up_weight, value);
         square[t] += dot(value, value);
@@ -67,7 +81,7 @@ void main() {
   }
   barrier();
   const uint t = slice, j = gl_WorkGroupID.x * kPanelRows + row;
-  if (t > last || t >= kTile || j >= p.width) return;
+  if (t >= n || j >= p.width) return;
   float gate_sum = 0, up_sum = 0, all_squares = 0;
   for (uint s = 0; s < kSlices; ++s) {
     gate_sum += gates[(t * kSlices + s) * kPanelRows + row];
@@ -77,7 +91,8 @@ void main() {
   const float factor = inversesqrt(all_squares / float(p.columns) + p.eps);
   gate_sum *= factor;
   up_sum *= factor;
-  const float weight = kChosen ? p.weights.v[first] : 1;
-  p.hidden.v[(first + t) * p.hidden_stride + j] =
+  const uint out_pair = kGrouped ? p.order.v[first + t] : first + t;
+  const float weight = kChosen ? p.weights.v[out_pair] : 1;
+  p.hidden.v[out_pair * p.hidden_stride + j] =
       weight * (gate_sum / (1 + exp(-gate_sum))) * up_sum;
 }

@@ -1,0 +1,200 @@
+// select and attend of VulkanBackend. Rows go by in groups whose intermediate results fit into a
+// bounded piece of memory.
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstring>
+
+#include "model/compute/vulkan/sizes.h"
+#include "model/compute/vulkan/vulkan_backend.h"
+
+namespace corvid::model {
+namespace {
+
+using Address = VkDeviceAddress;
+using Number = std::uint32_t;
+
+constexpr int kHeadGroup = 8;  // heads that share a workgroup of attend.comp
+constexpr int kTileTokens = 64;
+constexpr int kWorkgroups = 512;  // that keep a large device busy
+
+}  // namespace
+
+// --- Indexer -----------------------------------------------------------------------------------
+
+void VulkanBackend::select(const IndexQuery& query) {
+  const int n = query.query.rows;
+  kept_stride_ = 0;
+  if (batch_.longest() <= query.top_k) return;
+  kept_stride_ = 1 + query.top_k;
+  reserve(kept_, std::size_t(n) * kept_stride_);
+  const std::size_t tokens = std::bit_ceil(divide_up(batch_.longest(), kPageTokens)) * kPageTokens;
+  const std::size_t per_row = tokens + query.heads * (1 + layout_.shape.index);
+  const int group = static_cast<int>(std::clamp<std::size_t>(kScratchFloats / per_row, 1, n));
+  for (int first = 0; first < n; first += group) {
+    select_rows(query, first, std::min(group, n - first));
+  }
+}
+
+void VulkanBackend::select_rows(const IndexQuery& query, int first, int n) {
+  const Number heads = query.heads, index = layout_.shape.index;
+  const Number pages = std::bit_ceil(divide_up(batch_.longest(), kPageTokens));
+  const Number scores_stride = pages * kPageTokens;
+  const std::size_t words = std::size_t(n) * heads * index;
+  const Address turned = reserve(index_, words + n * (heads + scores_stride));
+  const Address factors = turned + words * 4, scores = factors + std::size_t(n) * heads * 4;
+  const Address rows = batch_.rows_address(first);
+  const Tensor queries = query.query.slice(first, n), weights = query.weights.slice(first, n);
+  std::vector<Number> constants = cache_constants();
+
+  struct {
+    Address rows, angles, query, weights, turned, factors;
+    Number heads, query_stride, weights_stride;
+    float weight_scale;
+  } prepare{rows,
+            batch_.angles_address(query.rope),
+            address(queries),
+            address(weights),
+            turned,
+            factors,
+            heads,
+            stride(queries),
+            stride(weights),
+            query.weight_scale};
+  constants.push_back(query.pairs == RopePairs::half_split);
+  commands_.barrier();
+  commands_.dispatch(pipelines_.get(Kernel::index_query, constants), prepare, {heads, Number(n)});
+
+  struct {
+    Address rows, pages, query, factors, scores;
+    Number layer_at, heads, top_k, scores_stride;
+  } score{rows,         batch_.pages_address(),
+          turned,       factors,
+          scores,       Number(layout_.layer_bytes / 4 * query.layer),
+          heads,        Number(query.top_k),
+          scores_stride};
+  commands_.barrier();
+  commands_.dispatch(pipelines_.get(Kernel::score, cache_constants()), score, {pages, Number(n)});
+
+  struct {
+    Address rows, scores, kept;
+    Number top_k, scores_stride;
+  } top{rows, scores, kept_.region().address + std::size_t(first) * kept_stride_ * 4,
+        Number(query.top_k), scores_stride};
+  commands_.barrier();
+  commands_.dispatch(pipelines_.get(Kernel::top_k, {}), top, {Number(n)});
+  for (int i = first; i < first + n; ++i) {
+    const std::int64_t tokens = batch_.position(i) + 1;
+    if (tokens <= query.top_k) continue;
+    traffic_.cache_bytes += tokens * static_cast<std::int64_t>(layout_.key_bytes());
+    traffic_.operations += 2 * tokens * heads * index;
+  }
+  pace();
+}
+
+std::vector<int> VulkanBackend::selection(int row) {
+  if (kept_stride_ == 0) return {};
+  const std::size_t bytes = std::size_t(kept_stride_) * 4;
+  const Region copy = readback(bytes);
+  commands_.barrier();
+  commands_.copy(kept_.region().part(row * bytes, bytes), copy);
+  commands_.finish();
+  std::vector<int> kept(kept_stride_);
+  std::memcpy(kept.data(), copy.mapped, bytes);
+  return kept[0] < 0 ? std::vector<int>{} : std::vector(kept.begin() + 1, kept.end());
+}
+
+// --- Attention ---------------------------------------------------------------------------------
+
+void VulkanBackend::attend(const LatentAttention& attention) {
+  const int n = attention.query.rows, heads = attention.k_b.count;
+  assert(attention.out.width == heads * attention.v_b.rows);
+  assert(attention.v_b.columns == layout_.shape.latent);
+  const std::size_t per_row = std::size_t(heads) * (2 * layout_.shape.latent + 4);
+  const int group = static_cast<int>(std::clamp<std::size_t>(kScratchFloats / per_row, 1, n));
+  for (int first = 0; first < n; first += group) {
+    attend_rows(attention, first, std::min(group, n - first));
+  }
+}
+
+void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int n) {
+  const Weights &k_b = weights(attention.k_b), &v_b = weights(attention.v_b);
+  const Number heads = attention.k_b.count, latent = layout_.shape.latent;
+  const Number nope = attention.k_b.columns, rope = attention.rope.dims;
+  const bool selected = attention.selected && kept_stride_ > 0;
+  const Tensor query = attention.query.slice(first, n);
+  const std::size_t tokens =
+      selected ? std::min(batch_.longest(), kept_stride_ - 1) : batch_.longest();
+  const Number groups = divide_up(heads, kHeadGroup);
+  const Number parts = std::min(std::bit_ceil(divide_up(kWorkgroups, n * groups)),
+                                std::bit_ceil(divide_up(tokens, kTileTokens)));
+  const std::size_t absorbed_floats = std::size_t(n) * heads * latent;
+  const Address absorbed =
+      reserve(attention_, absorbed_floats + std::size_t(n) * parts * heads * (4 + latent));
+  const Address states = absorbed + absorbed_floats * 4;
+
+  commands_.barrier();
+  multiply({.weights = &k_b,
+            .matrices = int(heads),
+            .x = address(query),
+            .y = absorbed,
+            .x_stride = stride(query),
+            .x_step = nope + rope,
+            .y_stride = heads * latent,
+            .y_step = latent,
+            .n_rows = n});
+
+  struct {
+    Address rows, pages, angles, absorbed, query, kept, states;
+    Number layer_at, heads, parts, query_stride, nope, kept_stride;
+    float scale;
+    Number unused;
+  } attend{batch_.rows_address(first),
+           batch_.pages_address(),
+           batch_.angles_address(attention.rope),
+           absorbed,
+           address(query),
+           selected ? kept_.region().address + std::size_t(first) * kept_stride_ * 4 : 0,
+           states,
+           Number(layout_.layer_bytes / 4 * attention.layer),
+           heads,
+           parts,
+           stride(query),
+           nope,
+           Number(kept_stride_),
+           attention.scale,
+           0};
+  std::vector<Number> constants = cache_constants();
+  constants.insert(constants.end(), {selected, std::min<Number>(heads, kHeadGroup)});
+  commands_.barrier();
+  commands_.dispatch(pipelines_.get(Kernel::attend, constants), attend, {parts, groups, Number(n)});
+
+  // The absorbed queries have been read: the attended latents take their place.
+  struct {
+    Address states, merged;
+    Number heads, parts, quads, unused;
+  } merge{states, absorbed, heads, parts, latent / 4, 0};
+  commands_.barrier();
+  commands_.dispatch(pipelines_.get(Kernel::merge, {}), merge, {heads, Number(n)});
+
+  const Tensor out = attention.out.slice(first, n);
+  commands_.barrier();
+  multiply({.weights = &v_b,
+            .matrices = int(heads),
+            .x = absorbed,
+            .y = address(out),
+            .x_stride = heads * latent,
+            .x_step = latent,
+            .y_stride = stride(out),
+            .y_step = Number(v_b.rows),
+            .n_rows = n});
+  for (int i = first; i < first + n; ++i) {
+    const std::int64_t read =
+        selected ? std::min(batch_.position(i) + 1, kept_stride_ - 1) : batch_.position(i) + 1;
+    traffic_.cache_bytes += read * static_cast<std::int64_t>(layout_.row_bytes());
+    traffic_.operations += 2 * read * heads * (2 * latent + rope);
+  }
+  pace();
+}
+
+}  // namespace corvid::model
