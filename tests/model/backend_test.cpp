@@ -86,9 +86,9 @@ class CpuBackendTest : public ::testing::TestWithParam<Precision> {
                      .weights = index_weights_.top(n),
                      .rope = rope_});
   }
-  std::vector<float> attend(int n, bool selected = true) {
+  std::vector<float> attend(int n, bool selected = true, int first = 0) {
     backend_.attend({.layer = 0,
-                     .query = query_.top(n),
+                     .query = query_.slice(first, n),
                      .k_b = k_b_,
                      .v_b = v_b_,
                      .rope = rope_,
@@ -143,6 +143,24 @@ TEST_P(CpuBackendTest, LatentsThatWereNotSelectedAreNeverRead) {
     EXPECT_EQ(attend(n), before);
     for (float value : attend(n, false)) ASSERT_TRUE(std::isnan(value));  // the poison works
     fill();
+  }
+}
+
+// A long prefill gives every head keys and values of its own: the cache is read once for all rows.
+TEST_P(CpuBackendTest, ManyRowsAttendTogetherAsEachDoesAlone) {
+  fill();
+  for (const auto& [past, n] : {std::pair{0, 64}, {100, 200}, {230, 270}}) {
+    begin(past, n);
+    const std::int64_t before = backend_.traffic().cache_bytes;
+    const std::vector<float> together = attend(n, false);
+    EXPECT_LE(backend_.traffic().cache_bytes - before, (past + n) * std::int64_t(latent_bytes()));
+    for (int i : {0, 1, 63, n - 1}) {
+      begin(past + i, 1);
+      const std::vector<float> alone = attend(1, false, i);
+      for (std::size_t j = 0; j < alone.size(); ++j) {
+        ASSERT_NEAR(together[i * alone.size() + j], alone[j], 1e-5) << "row " << i;
+      }
+    }
   }
 }
 

@@ -10,6 +10,8 @@ namespace corvid::model::testing {
 namespace {
 
 constexpr double kBound = 1e-4;
+// Between the absorbed form of attention, which short chunks take, and the expanded one.
+constexpr double kFormBound = 2e-5;
 
 std::vector<std::string> kernel_sets() {
   std::vector<std::string> sets;
@@ -32,7 +34,7 @@ TEST_P(Logits, AgreeWithTheReferenceInChunksOfAnySize) {
   const auto tokens = vector["ids"].get<std::vector<Token>>();
   const auto engine = load_model(name, kernels);
   const std::size_t vocab = engine->vocab_size();
-  std::vector<float> whole;
+  std::vector<float> whole, single;
   for (int chunk : {512, 1, 7, 64}) {
     const auto context = engine->new_context();
     const std::vector<float> logits = run(*engine, *context, tokens, chunk);
@@ -42,8 +44,12 @@ TEST_P(Logits, AgreeWithTheReferenceInChunksOfAnySize) {
                 kBound)
           << "row " << row << " in chunks of " << chunk;
     }
-    if (whole.empty()) whole = logits;
-    EXPECT_EQ(logits, whole) << "chunks of " << chunk;  // to the bit
+    if (chunk == 512) whole = logits;
+    if (chunk == 1) single = logits;
+    EXPECT_LT(largest_difference(logits, whole), kFormBound) << "chunks of " << chunk;
+    if (chunk == 7) {
+      EXPECT_EQ(logits, single);  // to the bit
+    }
   }
 }
 

@@ -1,7 +1,9 @@
 // store and attend: what rows leave in the cache, and latent attention over it.
 //
-// Attention runs in the absorbed form: k_b is folded into the queries, so that all heads read the
-// same cached row, once per tile of tokens; v_b is applied to the weighted sum of latents.
+// Here is the absorbed form: k_b is folded into the queries, so that all heads read the same cached
+// row, once per tile of tokens; v_b is applied to the weighted sum of latents. Many rows that read
+// the same tokens take the expanded form (cpu_expanded.cpp) where it costs less. Rows of the
+// absorbed form are counted by slots: slot s is row slots_[s] of the batch.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -50,22 +52,32 @@ void CpuBackend::store(const KvRows& rows) {
 void CpuBackend::attend(const LatentAttention& attention) {
   const PackedMatrix& k_b = packed(attention.k_b);
   const PackedMatrix& v_b = packed(attention.v_b);
-  const std::int64_t head_rows = std::int64_t{attention.query.rows} * k_b.count();
+  assert(attention.query.width == k_b.count() * (k_b.columns() + attention.rope.dims));
   assert(attention.out.width == k_b.count() * v_b.rows());
   assert(v_b.columns() == pages_.shape().latent && k_b.rows() == pages_.shape().latent);
+  slots_.clear();
+  for (const RowRange& run : runs_of(attention)) {
+    if (expanding_pays(attention, run)) {
+      attend_expanded(attention, run);
+    } else {
+      for (int i = run.first; i < run.first + run.n; ++i) slots_.push_back(i);
+    }
+  }
+  if (slots_.empty()) return;
   prepare_attention(attention);
   fold_queries(attention);
   attend_tiles(attention);
   finish_sums(attention);
   expand_values(attention);
+  const std::int64_t head_rows = std::int64_t(slots_.size()) * k_b.count();
   count(k_b, k_b.count(), head_rows);
   count(v_b, v_b.count(), head_rows);
 }
 
-// absorbed_ [n][heads][width]: k_b times the unrotated part, and beside it the rotated part.
+// absorbed_ [slot][heads][width]: k_b times the unrotated part, and beside it the rotated part.
 void CpuBackend::fold_queries(const LatentAttention& attention) {
   const PackedMatrix& k_b = packed(attention.k_b);
-  const int n = attention.query.rows, heads = k_b.count(), width = pages_.width();
+  const int n = n_slots(), heads = k_b.count(), width = pages_.width();
   const int nope = k_b.columns(), rope = attention.rope.dims;
   const std::ptrdiff_t stride = std::ptrdiff_t{heads} * width;
   const int blocks = (n + kRows - 1) / kRows;
@@ -77,18 +89,19 @@ void CpuBackend::fold_queries(const LatentAttention& attention) {
     // A padded panel has spilled into the rotated part, which is therefore written last.
     for (int i = 0; i < n_rows; ++i, out += stride) {
       float* pe = out + k_b.rows();
-      std::memcpy(pe, row(attention.query, first + i) + h * (nope + rope) + nope,
+      const int of_batch = slots_[first + i];
+      std::memcpy(pe, row(attention.query, of_batch) + h * (nope + rope) + nope,
                   rope * sizeof(float));
-      turn(pe, attention.rope, first + i, RopePairs::interleaved);
+      turn(pe, attention.rope, of_batch, RopePairs::interleaved);
       for (int j = 0; j < rope; ++j) pe[j] *= attention.scale;
       std::fill(pe + rope, out + width, 0.0f);
     }
   });
 }
 
-// hidden_ [n][heads * latent]: the weighted sums of latents, ready for v_b.
+// hidden_ [slot][heads * latent]: the weighted sums of latents, ready for v_b.
 void CpuBackend::finish_sums(const LatentAttention& attention) {
-  const int n = attention.query.rows, heads = packed(attention.k_b).count();
+  const int n = n_slots(), heads = packed(attention.k_b).count();
   const int latent = pages_.shape().latent;
   const std::size_t padded = std::size_t(packed(attention.k_b).panels()) * kPanelRows;
   const std::size_t size = state_size(heads, padded);
@@ -109,7 +122,7 @@ void CpuBackend::finish_sums(const LatentAttention& attention) {
 
 void CpuBackend::expand_values(const LatentAttention& attention) {
   const PackedMatrix& v_b = packed(attention.v_b);
-  const int n = attention.query.rows, value = v_b.rows();
+  const int n = n_slots(), value = v_b.rows();
   const int padded = v_b.panels() * kPanelRows;
   const int blocks = (n + kRows - 1) / kRows;
   team_.each(v_b.count() * blocks, [&](int piece, int thread) {
@@ -120,7 +133,7 @@ void CpuBackend::expand_values(const LatentAttention& attention) {
     multiply(v_b, h, 0, v_b.panels(), hidden_.input(first, h * v_b.columns()), nullptr, n_rows,
              tile, padded);
     for (int i = 0; i < n_rows; ++i) {
-      std::memcpy(row(attention.out, first + i) + h * value, tile + i * padded,
+      std::memcpy(row(attention.out, slots_[first + i]) + h * value, tile + i * padded,
                   value * sizeof(float));
     }
   });
@@ -129,9 +142,8 @@ void CpuBackend::expand_values(const LatentAttention& attention) {
 // The unrotated part of the queries, scaled, ready for k_b.
 void CpuBackend::prepare_attention(const LatentAttention& attention) {
   const PackedMatrix& k_b = packed(attention.k_b);
-  const int n = attention.query.rows, heads = k_b.count(), nope = k_b.columns();
+  const int n = n_slots(), heads = k_b.count(), nope = k_b.columns();
   const int head_width = nope + attention.rope.dims;
-  assert(attention.query.width == heads * head_width);
   const bool codes = is_quantized(k_b.type());
   input_.shape(n, heads * nope, !codes, codes);
   absorbed_.reserve(static_cast<std::size_t>(n) * heads * pages_.width() + kPanelRows);
@@ -140,7 +152,7 @@ void CpuBackend::prepare_attention(const LatentAttention& attention) {
     scratch_[thread].reserve(nope);
     for (int i = piece * kFew; i < std::min(n, (piece + 1) * kFew); ++i) {
       for (int h = 0; h < heads; ++h) {
-        const float* in = row(attention.query, i) + h * head_width;
+        const float* in = row(attention.query, slots_[i]) + h * head_width;
         float* out = codes ? scratch_[thread].data() : input_.values(i) + h * nope;
         for (int j = 0; j < nope; ++j) out[j] = in[j] * attention.scale;
         if (codes) input_.encode(kernels_, i, h * nope, nope, out);
@@ -153,10 +165,10 @@ void CpuBackend::prepare_attention(const LatentAttention& attention) {
 // the sum has the same bits however the segments were shared out. Few rows: the segments of a row
 // go to different threads and wait side by side. Many rows: a thread merges as it goes.
 void CpuBackend::attend_tiles(const LatentAttention& attention) {
-  const int n = attention.query.rows, heads = packed(attention.k_b).count();
+  const int n = n_slots(), heads = packed(attention.k_b).count();
   const std::size_t latent = packed(attention.k_b).panels() * kPanelRows;
   int longest = 0;
-  for (int i = 0; i < n; ++i) {
+  for (int i : slots_) {
     const int tokens = tokens_of(attention, i);
     longest = std::max(longest, tokens);
     traffic_.cache_bytes += tokens * std::int64_t(pages_.layout().row_bytes());
@@ -167,7 +179,7 @@ void CpuBackend::attend_tiles(const LatentAttention& attention) {
   segments_ = spread ? segments : 1;
   states_.reserve(std::size_t(n) * segments_ * state_size(heads, latent));
   team_.each(n * segments_, [&](int piece, int thread) {
-    const int i = piece / segments_, tokens = tokens_of(attention, i);
+    const int i = piece / segments_, tokens = tokens_of(attention, slots_[i]);
     const std::size_t size = state_size(heads, latent);
     float* const state = states_.data() + piece * size;
     if (spread) return attend_segment(attention, i, piece % segments_, thread, state);
@@ -191,8 +203,9 @@ std::size_t CpuBackend::segment_scratch(int heads) const {
 }
 
 // A state: largest [heads], sum [heads], weighted [heads][latent].
-void CpuBackend::attend_segment(const LatentAttention& attention, int i, int segment, int thread,
+void CpuBackend::attend_segment(const LatentAttention& attention, int slot, int segment, int thread,
                                 float* state) {
+  const int i = slots_[slot];
   const int heads = packed(attention.k_b).count(), width = pages_.width();
   const int latent = packed(attention.k_b).panels() * kPanelRows;
   const bool all = !attention.selected || kept_count_[i] < 0;
@@ -205,7 +218,7 @@ void CpuBackend::attend_segment(const LatentAttention& attention, int i, int seg
   const std::size_t state_floats = state_size(heads, latent);
   scratch_[thread].reserve(segment_scratch(heads) + state_floats);
   const void* rows[kTileTokens];
-  AttentionTile tile{.query = absorbed_.data() + i * std::ptrdiff_t{heads} * width,
+  AttentionTile tile{.query = absorbed_.data() + slot * std::ptrdiff_t{heads} * width,
                      .heads = heads,
                      .width = width,
                      .latent = latent,

@@ -86,6 +86,9 @@ class CpuBackend final : public Backend {
     int token;
     int rope_row;  // of the tables of angles
   };
+  struct RowRange {  // of the batch
+    int first, n;
+  };
   struct Angles {  // of one Rope for every row of the batch
     std::vector<double> frequencies;
     Aligned<float> turns;  // [n_rows][pairs][2] cos, sin
@@ -127,8 +130,18 @@ class CpuBackend final : public Backend {
   void expand_values(const LatentAttention& attention);
   int tokens_of(const LatentAttention& attention, int row) const;
   std::size_t segment_scratch(int heads) const;
-  void attend_segment(const LatentAttention& attention, int row, int segment, int thread,
+  void attend_segment(const LatentAttention& attention, int slot, int segment, int thread,
                       float* state);
+  int n_slots() const { return static_cast<int>(slots_.size()); }
+  std::vector<RowRange> runs_of(const LatentAttention& attention) const;
+  bool expanding_pays(const LatentAttention& attention, const RowRange& run) const;
+  void attend_expanded(const LatentAttention& attention, const RowRange& run);
+  void unfold_keys(const LatentAttention& attention);
+  void turn_queries(const LatentAttention& attention, const RowRange& run);
+  void load_latents(const LatentAttention& attention, const Row& row, int first, int tokens);
+  void expand_tile(const LatentAttention& attention, int tokens);
+  void attend_block(const LatentAttention& attention, const RowRange& run, int first, int head,
+                    int block, int thread);
   static void merge(int heads, std::size_t latent, const float* from, float* to);
 
   void route(const Tensor& x, const Router& router);
@@ -158,9 +171,12 @@ class CpuBackend final : public Backend {
   Aligned<std::int32_t> index_offsets_;
   std::vector<int> kept_, kept_count_;  // [row][top_k]; -1: all
   int kept_stride_ = 0;
-  // attend: absorbed queries, and per row and segment of tokens the running softmax.
+  // attend, absorbed: queries, and per slot and segment of tokens the running softmax.
+  std::vector<int> slots_;
   Aligned<float> absorbed_, states_;
   int segments_ = 1;
+  // attend, expanded; see cpu_expanded.cpp.
+  Aligned<float> unfolded_, queries_, latents_, expanded_keys_, expanded_values_;
   // mix_experts
   Aligned<float> router_logits_;
   std::vector<int> chosen_, pair_row_;  // [row][used]; [pair] row of x

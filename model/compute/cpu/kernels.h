@@ -70,6 +70,10 @@ struct Kernels {
   void (*gate)(const float* gate, const float* up, float factor, int n, float* out);
   void (*attend_f32)(const AttentionTile& tile, const SoftmaxState& state);
   void (*attend_f16)(const AttentionTile& tile, const SoftmaxState& state);
+  // Adds n scores to a running softmax: they become weights relative to the new largest one, zeros
+  // follow up to the next multiple of 16. Returns the factor by which what was summed before
+  // shrinks.
+  float (*soften)(float* scores, int n, float* largest, float* sum);
   // scores[t] = sum over heads of weight[h] * relu(query[h] . key[t]) for the 64 keys of a page;
   // keys [width][64] f32.
   void (*index_f32)(const float* query, const float* weights, int heads, int width,

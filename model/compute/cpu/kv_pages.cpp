@@ -34,6 +34,12 @@ void KvPages::put_row(int page, int layer, int slot, const float* values) {
   for (int i = 0; i < n; ++i) out[i] = f32_to_f16(std::clamp(values[i], -kMaxHalf, kMaxHalf));
 }
 
+void KvPages::get_row(int page, int layer, int slot, float* values) const {
+  const std::byte* row = this->row(page, layer, slot);
+  dequantize_row(layout_.exact ? Type::f32 : Type::f16, row,
+                 {values, static_cast<std::size_t>(width())});
+}
+
 void KvPages::put_key(int page, int layer, int slot, const float* key) {
   std::byte* keys = at(page, layer) + layout_.keys_at;
   const int n = shape().index;

@@ -39,6 +39,7 @@ class KvPages {
   }
 
   void put_row(int page, int layer, int slot, const float* values);  // [latent + rope]
+  void get_row(int page, int layer, int slot, float* values) const;  // [width]
   void put_key(int page, int layer, int slot, const float* key);     // [index]; fast: rotated
 
  private:

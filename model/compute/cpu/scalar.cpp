@@ -198,26 +198,30 @@ float load(const void* row, int i) {
   }
 }
 
+float soften(float* scores, int n, float* largest, float* sum) {
+  const float before = *largest;
+  for (int t = 0; t < n; ++t) *largest = std::max(*largest, scores[t]);
+  const float shrink = std::exp(before - *largest);
+  *sum *= shrink;
+  for (int t = 0; t < n; ++t) *sum += scores[t] = std::exp(scores[t] - *largest);
+  for (int t = n; t % 16 != 0; ++t) scores[t] = 0;
+  return shrink;
+}
+
 template <class T>
 void attend(const AttentionTile& tile, const SoftmaxState& state) {
   for (int h = 0; h < tile.heads; ++h) {
     const float* query = tile.query + static_cast<std::ptrdiff_t>(h) * tile.width;
     float* weighted = state.weighted + static_cast<std::ptrdiff_t>(h) * tile.latent;
     float* scores = tile.scratch;
-    float largest = state.largest[h];
     for (int t = 0; t < tile.n; ++t) {
       scores[t] = 0;
       for (int i = 0; i < tile.width; ++i) scores[t] += query[i] * load<T>(tile.rows[t], i);
-      largest = std::max(largest, scores[t]);
     }
-    const float shrink = std::exp(state.largest[h] - largest);
-    state.largest[h] = largest;
-    state.sum[h] *= shrink;
+    const float shrink = soften(scores, tile.n, state.largest + h, state.sum + h);
     for (int i = 0; i < tile.latent; ++i) weighted[i] *= shrink;
     for (int t = 0; t < tile.n; ++t) {
-      const float p = std::exp(scores[t] - largest);
-      state.sum[h] += p;
-      for (int i = 0; i < tile.latent; ++i) weighted[i] += p * load<T>(tile.rows[t], i);
+      for (int i = 0; i < tile.latent; ++i) weighted[i] += scores[t] * load<T>(tile.rows[t], i);
     }
   }
 }
@@ -265,6 +269,7 @@ constexpr Kernels kScalar = {
     .gate = gate,
     .attend_f32 = attend<float>,
     .attend_f16 = attend<std::uint16_t>,
+    .soften = soften,
     .index_f32 = index_f32,
     .index_q8 = index_q8,
 };

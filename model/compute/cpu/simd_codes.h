@@ -37,7 +37,6 @@ struct Packed {
 
   void next_chunk() { chunk += f.chunk_bytes(); }
   void prefetch(int b) const {
-#pragma GCC unroll 64
     for (int i = 0; i < f.block_bytes(); i += 64) __builtin_prefetch(block(b) + kAhead + i);
     if (64 * b < f.head_bytes()) __builtin_prefetch(chunk + kAhead + 64 * b);
   }
@@ -425,6 +424,7 @@ constexpr Kernels simd_set(std::string_view name) {
       .gate = gate<V>,
       .attend_f32 = attend<V, float>,
       .attend_f16 = attend<V, std::uint16_t>,
+      .soften = soften<V>,
       .index_f32 = index_f32<V>,
       .index_q8 = index_q8<V>,
   };

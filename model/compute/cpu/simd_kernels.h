@@ -185,28 +185,24 @@ inline void score_heads(const AttentionTile& tile, int h, float* scores) {
   for (; t < tile.n; ++t) score_block<V, T, H, 1>(tile, h, t, scores);
 }
 
-// Turns scores into weights relative to the new largest score; returns the factor by which what
-// was summed before shrinks.
 template <class V>
-inline float soften(const AttentionTile& tile, const SoftmaxState& state, int h, float* scores) {
-  for (int t = tile.n; t % V::kLanes != 0; ++t) {
-    scores[t] = -std::numeric_limits<float>::infinity();
-  }
+float soften(float* scores, int n, float* largest, float* sum) {
+  for (int t = n; t % kPanelRows != 0; ++t) scores[t] = -std::numeric_limits<float>::infinity();
   auto wide = V::load(scores);
-  for (int t = V::kLanes; t < tile.n; t += V::kLanes) wide = V::max(wide, V::load(scores + t));
-  const float before = state.largest[h], tile_largest = V::largest(wide);
-  const float largest = tile_largest > before ? tile_largest : before;
-  auto sum = V::zero();
-  for (int t = 0; t < tile.n; t += V::kLanes) {
-    const auto p = exponential<V>(V::sub(V::load(scores + t), V::set1(largest)));
+  for (int t = V::kLanes; t < n; t += V::kLanes) wide = V::max(wide, V::load(scores + t));
+  const float before = *largest, own = V::largest(wide);
+  *largest = own > before ? own : before;
+  auto weights = V::zero();
+  for (int t = 0; t < n; t += V::kLanes) {
+    const auto p = exponential<V>(V::sub(V::load(scores + t), V::set1(*largest)));
     V::store(scores + t, p);
-    if (t + V::kLanes <= tile.n) sum = V::add(sum, p);
+    if (t + V::kLanes <= n) weights = V::add(weights, p);
   }
-  float total = V::sum(sum);
-  for (int t = tile.n / V::kLanes * V::kLanes; t < tile.n; ++t) total += scores[t];
-  const float shrink = __builtin_expf(before - largest);
-  state.largest[h] = largest;
-  state.sum[h] = state.sum[h] * shrink + total;
+  float total = V::sum(weights);
+  for (int t = n / V::kLanes * V::kLanes; t < n; ++t) total += scores[t];
+  for (int t = n; t % kPanelRows != 0; ++t) scores[t] = 0;
+  const float shrink = __builtin_expf(before - *largest);
+  *sum = *sum * shrink + total;
   return shrink;
 }
 
@@ -258,7 +254,7 @@ void attend(const AttentionTile& tile, const SoftmaxState& state) {
   for (; h + H <= tile.heads; h += H) score_heads<V, T, H>(tile, h, scores);
   for (; h < tile.heads; ++h) score_heads<V, T, 1>(tile, h, scores);
   for (h = 0; h < tile.heads; ++h) {
-    shrink[h] = soften<V>(tile, state, h, scores + h * kTileTokens);
+    shrink[h] = soften<V>(scores + h * kTileTokens, tile.n, state.largest + h, state.sum + h);
   }
   for (h = 0; h + W <= tile.heads; h += W) weigh_heads<V, T, W>(tile, state, h, scores, shrink);
   for (; h + 2 <= tile.heads; h += 2) weigh_heads<V, T, 2>(tile, state, h, scores, shrink);

@@ -1,0 +1,13 @@
+// The CPU is the one back end of these tests.
+#include "model/compute/make_backend.h"
+
+#include "model/compute/cpu/cpu_backend.h"
+
+namespace corvid::model {
+
+std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+  return std::make_unique<CpuBackend>(CpuOptions{
+      .threads = options.threads, .kernels = options.kernels, .precision = options.precision});
+}
+
+}  // namespace corvid::model
