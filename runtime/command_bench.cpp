@@ -25,7 +25,7 @@ struct BenchOptions {
   int prompt = 512, generate = 32, repeats = 3;
   int contexts = 1;
   std::vector<int> depths = {0};
-  bool json = false;
+  bool json = false, count = false;
 };
 
 // Rates are medians over the repeats; bytes and operations are per token.
@@ -34,6 +34,8 @@ struct BenchRun {
   double prefill_rate = 0, decode_rate = 0;
   double weight_bytes = 0, cache_bytes = 0;  // of a decoded token
   double operations = 0;                     // of a prefilled token
+  model::Traffic decoded;                    // in all decoded tokens
+  double decoded_tokens = 0;
 };
 
 struct Limits {
@@ -120,6 +122,13 @@ BenchRun bench_depth(model::Engine& engine, const BenchOptions& options, int dep
     decode_rates.push_back(tokens / seconds);
     run.weight_bytes = double(after.weight_bytes - before.weight_bytes) / tokens;
     run.cache_bytes = double(after.cache_bytes - before.cache_bytes) / tokens;
+    run.decoded = {.dispatches = after.dispatches - before.dispatches,
+                   .barriers = after.barriers - before.barriers,
+                   .copies = after.copies - before.copies,
+                   .submissions = after.submissions - before.submissions,
+                   .recordings = after.recordings - before.recordings,
+                   .bus_bytes = after.bus_bytes - before.bus_bytes};
+    run.decoded_tokens = tokens;
   }
   run.prefill_rate = median(prefill_rates);
   if (!decode_rates.empty()) run.decode_rate = median(decode_rates);
@@ -146,6 +155,19 @@ void print_run(const BenchRun& run, const Limits& limits) {
               run.prefill_rate, run.decode_rate, bytes / 1e6,
               100 * bytes * run.decode_rate / limits.read_bandwidth, run.operations / 1e9,
               100 * run.operations * run.prefill_rate / limits.multiply_peak);
+}
+
+// Of a GPU: what a decoded token takes, counted from the recorded commands.
+void print_counts(const BenchReport& report) {
+  std::printf("%8s  %10s  %8s  %6s  %11s  %10s  %12s\n", "depth", "dispatches", "barriers",
+              "copies", "submissions", "recordings", "bus");
+  for (const BenchRun& run : report.runs) {
+    const auto each = [&](std::int64_t n) { return double(n) / run.decoded_tokens; };
+    std::printf("%8d  %10.2f  %8.2f  %6.2f  %11.2f  %10.2f  %10.1f B\n", run.depth,
+                each(run.decoded.dispatches), each(run.decoded.barriers), each(run.decoded.copies),
+                each(run.decoded.submissions), each(run.decoded.recordings),
+                each(run.decoded.bus_bytes));
+  }
 }
 
 nlohmann::ordered_json to_json(const BenchRun& run) {
@@ -192,6 +214,7 @@ void bench(const BenchOptions& options) {
   report.limits = measure_limits(options);
   if (options.json) print_json(*engine, options, report);
   if (!options.json) print_table(*engine, report);
+  if (!options.json && options.count) print_counts(report);
 }
 
 }  // namespace
@@ -220,6 +243,9 @@ void add_bench_command(CLI::App& app) {
   command->add_option("--repeats", options->repeats, "Runs per depth; the median counts")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  command->add_flag("--count", options->count,
+                    "Of a GPU: dispatches, barriers, copies, submissions and bytes on the bus "
+                    "per decoded token");
   command->add_flag("--json", options->json, "Print one JSON object");
   command->callback([options] { bench(*options); });
 }

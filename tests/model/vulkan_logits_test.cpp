@@ -3,6 +3,7 @@
 // real kernels, slowly: the prompts are short.
 #include <gtest/gtest.h>
 
+#include "model/text/tokenizer.h"
 #include "tests/model/gpu.h"
 #include "tests/model/random_models.h"
 
@@ -129,6 +130,33 @@ TEST(VulkanEngine, TheSameInputGivesTheSameBits) {
   const std::vector<Token> tokens = some_tokens(20, 512);
   const auto a = engine->new_context(), b = engine->new_context();
   EXPECT_EQ(run(*engine, *a, tokens, 16), run(*engine, *b, tokens, 16));
+}
+
+// Each follows the CPU's tokens; where their choices differ, the CPU's two best are all but equal.
+TEST(VulkanEngine, TheBuiltInModelChoosesTheTokensThatItChoosesOnTheCpu) {
+  CORVID_NEEDS_GPU();
+  const auto file = GgufFile::open(CORVID_SOURCE_DIR "/model/nano/nano.gguf");
+  const auto tokenizer = Tokenizer::load(*file);
+  const auto cpu = Engine::load(file, {.backend = "cpu", .threads = 2, .exact = true});
+  const auto engine = Engine::load(file, {.backend = *gpu(), .threads = 2, .exact = true});
+  const auto a = cpu->new_context(), b = engine->new_context();
+  const auto step = [](Engine& on, Context& context, std::span<const Token> tokens) {
+    const Work work{&context, tokens, Rows::last};
+    EXPECT_TRUE(on.step({&work, 1}));
+    return context.logits();
+  };
+  std::vector<Token> tokens = tokenizer->encode_special(
+      "<｜begin▁of▁sentence｜><｜User｜>How many lines do the .py files here have?<｜Assistant｜>"
+      "<think>");
+  ASSERT_LT(tokens.size(), 60u);
+  for (int i = 0; i < 16; ++i) {
+    const std::span<const float> wanted = step(*cpu, *a, tokens), got = step(*engine, *b, tokens);
+    EXPECT_LT(largest_difference(wanted, got), 1e-3) << "token " << i;
+    const auto best = std::ranges::max_element(wanted) - wanted.begin();
+    const auto chosen = std::ranges::max_element(got) - got.begin();
+    EXPECT_LT(wanted[best] - wanted[chosen], 1e-3) << "token " << i;
+    tokens = {static_cast<Token>(best)};
+  }
 }
 
 TEST(VulkanEngine, ADeviceThatIsNotThereIsNamed) {
