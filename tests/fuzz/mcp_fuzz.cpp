@@ -14,10 +14,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (message->kind == McpMessage::Kind::error) (void)message->error_text();
     if (message->kind == McpMessage::Kind::request) (void)mcp_refusal(message->their_id, 1, "no");
     if (message->kind == McpMessage::Kind::result) {
-      (void)read_tool_page(message->body);
+      for (const McpTool& tool : read_tool_page(message->body).tools) {
+        (void)mirror(tool.mirrors, message->body);
+      }
       (void)read_call_result(message->body);
+      (void)decline_input(message->body);
     }
   }
+  if (const auto error = parse_mcp_error(bytes)) (void)error->error_text();
   try {
     (void)parse_mcp_servers(bytes, true);
   } catch (const PluginError&) {

@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "memory/error.h"
-#include "tests/memory/scratch_folder.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::memory {
 namespace {

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "memory/error.h"
-#include "tests/memory/scratch_folder.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::memory {
 namespace {

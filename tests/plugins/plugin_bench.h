@@ -45,7 +45,7 @@ class PluginTest : public testing::Test {
     return policy;
   }
 
-  tools::ScratchFolder workspace_, folder_, state_;
+  ScratchFolder workspace_, folder_, state_;
   asio::io_context io_;
   asio::thread_pool pool_{2};
   sandbox::Policy policy_ = policy_of(workspace_.path(), folder_.path());

@@ -31,7 +31,7 @@ class PluginsCommand : public testing::Test {
     return out;
   }
 
-  tools::ScratchFolder home_, work_;
+  ScratchFolder home_, work_;
   int status_ = -1;
 };
 

@@ -8,7 +8,7 @@
 #include <sstream>
 #include <string>
 
-#include "tests/memory/scratch_folder.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid {
 namespace {

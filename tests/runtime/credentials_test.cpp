@@ -9,6 +9,7 @@
 #include <map>
 
 #include "runtime/error.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::runtime {
 namespace {
@@ -18,8 +19,6 @@ namespace fs = std::filesystem;
 class Credentials : public testing::Test {
  protected:
   Credentials() {
-    std::string pattern = fs::temp_directory_path() / "corvid-keys-XXXXXX";
-    folder_ = mkdtemp(pattern.data());
     sources_.key_file = folder_ / "keys";
     sources_.host = "llm.example:8000";
     sources_.environment = [this](const char* name) {
@@ -27,7 +26,6 @@ class Credentials : public testing::Test {
       return found == environment_.end() ? nullptr : found->second.c_str();
     };
   }
-  ~Credentials() override { fs::remove_all(folder_); }
 
   void write_keys(const std::string& text, mode_t mode) {
     std::ofstream(sources_.key_file) << text;
@@ -43,7 +41,7 @@ class Credentials : public testing::Test {
     return "not refused";
   }
 
-  fs::path folder_;
+  ScratchFolder folder_;
   std::map<std::string, std::string> environment_;
   CredentialSources sources_;
 };

@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "tests/memory/scratch_folder.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::runtime {
 namespace {

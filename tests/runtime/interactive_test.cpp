@@ -12,8 +12,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tests/memory/scratch_folder.h"
 #include "tests/runtime/model_server.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::tests {
 namespace {

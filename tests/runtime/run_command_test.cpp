@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "runtime/local_model.h"
-#include "tests/memory/scratch_folder.h"
 #include "tests/runtime/model_server.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::tests {
 namespace {

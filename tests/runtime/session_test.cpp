@@ -10,8 +10,8 @@
 #include "memory/journal.h"
 #include "runtime/record.h"
 #include "sandbox/files.h"
-#include "tests/memory/scratch_folder.h"
 #include "tests/runtime/scripted_dialogue.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::runtime {
 namespace {

@@ -53,7 +53,7 @@ class FilesTest : public testing::Test {
     return std::get<bool>(result);
   }
 
-  TemporaryFolder home_;
+  ScratchFolder home_;
   Policy policy_;
   Files files_{policy_};
 };

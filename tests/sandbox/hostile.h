@@ -66,7 +66,7 @@ class Hostile : public testing::Test {
     return false;
   }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   Policy policy_;
   std::chrono::milliseconds deadline_{20'000};
 };

@@ -67,6 +67,13 @@ TEST_F(HostileProcesses, AMemoryBombEndsAndSaysSo) {
   EXPECT_EQ(confined("./attack memory 50").exit_code, 0);
 }
 
+TEST_F(HostileProcesses, ComesAfterWhatRunsOutside) {
+  EXPECT_GT(std::stoi(confined("nice").output), std::stoi(free("nice").output));
+  EXPECT_EQ(confined("cat /proc/self/oom_score_adj").output, "1000\n");
+  deadline_ = std::chrono::seconds(1);
+  EXPECT_TRUE(confined("while :; do :; done & while :; do :; done").timed_out);
+}
+
 TEST_F(HostileProcesses, KillsProcessesOutside) {
   const Victim first;
   free("./attack kill " + first.pid());

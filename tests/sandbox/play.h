@@ -1,4 +1,4 @@
-// What the sandbox tests share: a throw-away folder and running one command to its end.
+// What the sandbox tests share: files of a scratch folder and running one command to its end.
 #pragma once
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -12,24 +12,9 @@
 #include <string>
 
 #include "sandbox/sandbox.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::sandbox {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "corvid-test-XXXXXX").string();
-    path_ = std::filesystem::canonical(mkdtemp(name.data()));
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::string contents(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -24,7 +24,7 @@ class Process : public testing::Test {
   ProcessResult run(std::string command) { return run(shell(std::move(command))); }
   pid_t pid_in(const std::string& name) { return std::stoi(contents(folder_.path() / name)); }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   std::unique_ptr<Sandbox> sandbox_ = plain(folder_.path());
 };
 

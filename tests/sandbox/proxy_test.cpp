@@ -103,7 +103,7 @@ class ProxyTest : public testing::Test {
   }
   std::string here() const { return "127.0.0.1:" + server_.port(); }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   Policy policy_;
   Sandbox::AskHost ask_;
   Server server_;

@@ -44,7 +44,7 @@ class RunningProcess : public testing::Test {
   }
   std::string here(const std::string& name) { return contents(folder_.path() / name); }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   std::unique_ptr<Sandbox> sandbox_ = make_sandbox(default_policy(folder_.path()));
   asio::io_context io_;
   Process process_;
