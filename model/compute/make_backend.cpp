@@ -61,7 +61,8 @@ std::unique_ptr<Backend> make_worthwhile_gpu(const BackendOptions& options) {
   if (options.model_bytes < kWorthwhileBytes) return nullptr;
   const DeviceList list = list_devices();
   const DeviceInfo* best = best_of(list);
-  if (!best || best->kind > DeviceKind::integrated) return nullptr;
+  // Whether an integrated one is faster than the CPU beside it has not been measured.
+  if (!best || best->kind != DeviceKind::discrete) return nullptr;
   const double room = kWeightsShare * static_cast<double>(best->free_bytes);
   if (static_cast<double>(options.model_bytes) > room) return nullptr;
   return make_gpu(options, best->index);

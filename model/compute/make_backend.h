@@ -1,5 +1,5 @@
 // The back end of a name: "cpu", "vulkan:N", "vulkan" for the best device that Vulkan offers, or
-// "auto": a GPU where there is one that the model is worth and fits into, else the CPU.
+// "auto": a discrete GPU that a model of this size is worth and that it fits into, else the CPU.
 #pragma once
 
 #include <cstdint>
