@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""A race of engines on one file, in turns: medians of the rates, ratios, peak memory.
+
+  race.py MODEL.gguf... [--corvid BIN] [--llama LLAMA_BENCH] [--ik IK_LLAMA_BENCH] [--check]
+LLAMA_BENCH and IK_LLAMA_BENCH are the `llama-bench` of llama.cpp and of ik_llama.cpp (which runs
+deepseek2 alone, and prefills at depth 0 alone), both built for this machine. The models are
+`tests/vectors/random_model.py OUT --preset bench --type f16`, as it is (deepseek32) and with
+`--set topk=0` (deepseek2), quantised by `llama-quantize OUT MODEL.gguf Q4_K_M`. Run it on an idle
+machine. With --check the exit code is 1 when a ratio is below its bar. A llama.cpp that aborts in
+ggml-backend.cpp puts a weight where it cannot multiply it: build it with -DGGML_CPU_REPACK=OFF
+(and, where there is AMX, without it).
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+IK = ["-mla", "3", "-fa", "1", "-fmoe", "1"]
+# What Corvid must reach: (rival, architecture, phase) -> depth -> ratio of medians.
+BARS = {
+    ("llama.cpp", "deepseek32", "prefill"): {0: 4, 4096: 6, 16384: 15},
+    ("llama.cpp", "deepseek32", "decode"): {0: 1.6, 4096: 2.5, 16384: 3.5},
+    ("ik_llama.cpp", "deepseek2", "prefill"): {0: 1.1},
+    ("ik_llama.cpp", "deepseek2", "decode"): {0: 1.0, 4096: 1.2},
+}
+BANDWIDTH_SHARE = 0.85  # a decode at this share of the memory's bandwidth passes at any ratio
+MEMORY_SHARE = 1.15     # of the peak over the file and the KV cache
+
+
+def run(*command):
+    """The command's output and its peak memory in bytes; None if it fails."""
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        text = out.read().decode()
+    if process.returncode != 0:
+        print(f"  failed with {process.returncode}: {' '.join(command)}", file=sys.stderr)
+        return None, 0
+    return text, usage.ru_maxrss * 1024
+
+
+def corvid(args, model, depth):
+    text, memory = run(args.corvid, "bench", "--model", model, "--threads", str(args.threads),
+                       "--prompt", str(args.prompt), "--generate", str(args.generate),
+                       "--depth", str(depth), "--repeats", "1", "--json")
+    if text is None:
+        return {}
+    report = json.loads(text)
+    bench = report["runs"][0]
+    decode = bench["decode_tokens_per_second"]
+    moved = bench["decode_weight_bytes_per_token"] + bench["decode_cache_bytes_per_token"]
+    return {"prefill": bench["prefill_tokens_per_second"], "decode": decode,
+            "memory": report["peak_rss_bytes"], "model": report["model"],
+            "bandwidth": decode * moved / report["read_bytes_per_second"]}
+
+
+def rates(*command):
+    text, memory = run(*command, "-r", "1", "-o", "json")
+    found = {"memory": memory}
+    for result in json.loads(text) if text else []:
+        found["decode" if result["n_gen"] > 0 else "prefill"] = result["avg_ts"]
+    return found
+
+
+def llama(args, model, depth):
+    return rates(args.llama, "-m", model, "-t", str(args.threads), "-d", str(depth),
+                 "-p", str(args.prompt), "-n", str(args.generate), *args.llama_options.split())
+
+
+def ik(args, model, depth):
+    common = [args.ik, "-m", model, "-t", str(args.threads), *IK, *args.ik_options.split()]
+    found = rates(*common, "-p", str(args.prompt), "-n", "0") if depth == 0 else {"memory": 0}
+    ahead = ["-gp", f"{depth},{args.generate}"] if depth > 0 else ["-n", str(args.generate)]
+    for repack in ([], ["-rtr", "1"]):  # the better of its two modes
+        mode = rates(*common, *repack, "-p", "0", *([] if depth == 0 else ["-n", "0"]), *ahead)
+        found["decode"] = max(found.get("decode", 0), mode.get("decode", 0))
+        found["memory"] = max(found["memory"], mode["memory"])
+    return found
+
+
+def median(results, phase):
+    values = [result[phase] for result in results if result.get(phase)]
+    return statistics.median(values) if values else None
+
+
+def race(args, model, engines):
+    """Prints a table; returns how many bars were missed."""
+    name = pathlib.Path(model).name
+    results = {(engine, depth): [] for engine in engines for depth in args.depths}
+    for turn in range(args.turns):
+        for depth in args.depths:
+            for engine, measure in engines.items():
+                results[engine, depth].append(measure(args, model, depth))
+                print(f"  {name}, turn {turn + 1} of {args.turns}, depth {depth}: {engine}",
+                      file=sys.stderr)
+    described = [r["model"] for d in args.depths for r in results["corvid", d] if "model" in r]
+    if not described:
+        print(f"{name}: Corvid did not run")
+        return 1
+    architecture = described[0].split()[0]
+    print(f"\n{name}: {described[0]}; prompt {args.prompt}, generate {args.generate}, "
+          f"medians of {args.turns} turns")
+    print(f"{'phase':8} {'depth':>6}  " + "  ".join(f"{engine:>12}" for engine in engines) +
+          "  ratio, bar")
+    missed = 0
+    for phase in ("prefill", "decode"):
+        for depth in args.depths:
+            own = median(results["corvid", depth], phase)
+            cells, ratios = [], []
+            for engine in engines:
+                value = median(results[engine, depth], phase)
+                cells.append(f"{value:12.1f}" if value else f"{'-':>12}")
+                if engine == "corvid" or not value or not own:
+                    continue
+                bar = BARS.get((engine, architecture, phase), {}).get(depth)
+                bound = median(results["corvid", depth], "bandwidth") if phase == "decode" else None
+                low = bar is not None and own / value < bar and (bound or 0) < BANDWIDTH_SHARE
+                missed += low
+                ratios.append(f"{own / value:.2f} of {engine}" +
+                              (f" (bar {bar}{', MISSED' if low else ''})" if bar else ""))
+            print(f"{phase:8} {depth:6}  {'  '.join(cells)}  {'; '.join(ratios)}")
+    size = os.path.getsize(model)
+    for engine in engines:
+        peak = max((r.get("memory", 0) for d in args.depths for r in results[engine, d]), default=0)
+        print(f"peak memory of {engine}: {peak / 1e9:.2f} GB, {peak / size:.2f} of the file")
+        if engine == "corvid" and args.depths == [0]:  # with hardly a KV cache
+            missed += peak > MEMORY_SHARE * size
+    for depth in args.depths:
+        share = median(results["corvid", depth], "bandwidth")
+        if share:
+            print(f"corvid decodes at {100 * share:.0f}% of the read bandwidth at depth {depth}")
+    return missed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--corvid", default=str(ROOT / "build/release/corvid"))
+    parser.add_argument("--llama", help="llama.cpp's llama-bench")
+    parser.add_argument("--ik", help="ik_llama.cpp's llama-bench; skipped for deepseek32")
+    parser.add_argument("--llama-options", default="", help="more of its options, as one string")
+    parser.add_argument("--ik-options", default="", help=f"besides {' '.join(IK)}")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--prompt", type=int, default=512)
+    parser.add_argument("--generate", type=int, default=32)
+    parser.add_argument("--depths", default="0,4096,16384",
+                        type=lambda text: [int(depth) for depth in text.split(",")])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    missed = 0
+    for model in args.models:
+        with open(model, "rb") as file:
+            sparse = b"deepseek32.block_count" in file.read(1 << 16)
+        engines = {"corvid": corvid}
+        if args.llama:
+            engines["llama.cpp"] = llama
+        if args.ik and not sparse:
+            engines["ik_llama.cpp"] = ik
+        missed += race(args, model, engines)
+    print(f"\n{missed} bars missed" if args.check else "")
+    return 1 if args.check and missed else 0
+
+
+sys.exit(main())
