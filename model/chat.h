@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,16 +45,25 @@ struct ToolResult {
 
 enum class Role { system, user, assistant, tool };
 
+enum class Thinking { on, off };
+
+// What the model itself said, token by token: rendered as it was sampled, never from its text.
+struct Said {
+  Thinking thinking = Thinking::on;  // as it was asked for this reply
+  std::vector<Token> reasoning;      // with the marker that ends it
+  std::vector<Token> rest;           // content and calls
+  bool ended = true;                 // `rest` has the token that ends a reply
+};
+
 // One entry of a conversation as an outside format sees it (files, HTTP APIs, `corvid render`).
 struct Message {
   Role role = Role::user;
   std::string content;
-  std::string reasoning;        // assistant only
-  std::vector<ToolCall> calls;  // assistant only
-  std::string call_id;          // tool only: the call that this answers
+  std::string reasoning;                  // assistant only
+  std::vector<ToolCall> calls;            // assistant only
+  std::string call_id;                    // tool only: the call that this answers
+  std::shared_ptr<const Said> said = {};  // assistant only: stands for the three texts
 };
-
-enum class Thinking { on, off };
 
 // How long reasoning traces stay in the context (design: a property of the model).
 enum class ReasoningRule {

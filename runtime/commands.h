@@ -23,5 +23,6 @@ void add_logits_command(CLI::App& app);
 void add_render_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
+void add_serve_command(CLI::App& app);
 
 }  // namespace corvid::runtime

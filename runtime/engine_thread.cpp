@@ -10,10 +10,6 @@ namespace {
 
 constexpr int kPrefillChunkTokens = 256;
 
-int common_prefix(std::span<const model::Token> a, std::span<const model::Token> b) {
-  return static_cast<int>(std::ranges::mismatch(a, b).in1 - a.begin());
-}
-
 }  // namespace
 
 // One request on its way. All but the constructor runs on the engine thread.
@@ -80,14 +76,17 @@ class EngineThread::Job {
 // speak.
 class EngineThread::ReplyJob : public Job {
  public:
-  ReplyJob(std::shared_ptr<Timeline> timeline, ReplyRequest request, std::stop_token stop)
-      : Job(std::move(timeline), std::move(stop)), request_(std::move(request)) {}
+  // `pool` may be null: the context is the timeline's own.
+  ReplyJob(std::shared_ptr<Timeline> timeline, ReplyRequest request, std::stop_token stop,
+           ContextPool* pool)
+      : Job(std::move(timeline), std::move(stop)), request_(std::move(request)), pool_(pool) {}
   bool urgent() const override { return true; }
 
  private:
   std::optional<model::Work> start(model::Engine& engine) override {
-    model::Context& context = this->context(engine);
     const std::span<const model::Token> prompt = request_.prompt;
+    if (pool_) timeline_->context = pool_->take(engine, prompt, request_.owner);
+    model::Context& context = this->context(engine);
     // The last token is run again when it is there: its logits are wanted.
     reused_ =
         std::min(common_prefix(context.tokens(), prompt), static_cast<int>(prompt.size()) - 1);
@@ -111,22 +110,25 @@ class EngineThread::ReplyJob : public Job {
   void stepped() override {
     const model::Delta delta = generation_->advance();
     const double left = generation_->prompt_tokens_left();
-    request_.on_progress(delta, 1 - left / n_new_);
+    request_.on_progress({delta, 1 - left / n_new_, reused_});
   }
   void answer(std::exception_ptr error) override {
     model::Turn turn;
-    if (error) return request_.on_done(std::move(turn), error);
-    if (generation_) {
+    if (generation_ && !error) {
       if (!generation_->done()) generation_->interrupt();
       turn = generation_->finish();
     } else {
       turn.stop = model::Stop::interrupted;
     }
     turn.usage.reused = reused_;
+    generation_.reset();
+    if (pool_ && timeline_->context) pool_->put(std::move(timeline_->context));
+    if (error) return request_.on_done(std::move(turn), error);
     request_.on_done(std::move(turn), nullptr);
   }
 
   ReplyRequest request_;
+  ContextPool* const pool_;
   std::optional<model::Generation> generation_;
   int reused_ = 0;
   int n_new_ = 0;
@@ -174,8 +176,10 @@ class EngineThread::SettleJob : public Job {
   int chunk_ = 0;
 };
 
-EngineThread::EngineThread(std::shared_ptr<model::Engine> engine)
-    : engine_(std::move(engine)), thread_([this](std::stop_token stop) { run(stop); }) {}
+EngineThread::EngineThread(std::shared_ptr<model::Engine> engine, ContextPool::Options pool)
+    : engine_(std::move(engine)),
+      pool_(pool),
+      thread_([this](std::stop_token stop) { run(stop); }) {}
 
 EngineThread::~EngineThread() {
   thread_.request_stop();
@@ -194,7 +198,13 @@ std::shared_ptr<Timeline> EngineThread::new_timeline() {
 void EngineThread::submit(std::shared_ptr<Timeline> timeline, ReplyRequest request,
                           std::stop_token stop) {
   assert(!request.prompt.empty());
-  enqueue(std::make_unique<ReplyJob>(std::move(timeline), std::move(request), std::move(stop)));
+  enqueue(std::make_unique<ReplyJob>(std::move(timeline), std::move(request), std::move(stop),
+                                     nullptr));
+}
+
+void EngineThread::submit(ReplyRequest request, std::stop_token stop) {
+  assert(!request.prompt.empty());
+  enqueue(std::make_unique<ReplyJob>(new_timeline(), std::move(request), std::move(stop), &pool_));
 }
 
 void EngineThread::submit(std::shared_ptr<Timeline> timeline, SettleRequest request,
@@ -213,6 +223,7 @@ void EngineThread::run(std::stop_token stop) {
   for (const auto& job : active_) job->finish(nullptr);
   active_.clear();
   admit(stop);
+  pool_.save();
 }
 
 // Takes in what has arrived; sleeps while there is nothing to do. False: time to end.

@@ -1,9 +1,9 @@
 // The one thread that runs a model: it owns all contexts and steps the active ones together.
 //
 // Requests of one timeline run in the order they came; timelines run side by side, fair between
-// them. Settling runs only while no reply does. submit() may be called from any thread; a request's
-// callbacks come on the engine thread, `on_done` exactly once. The destructor interrupts what is
-// running and joins.
+// them. Requests without one share a pool of contexts. Settling runs only while no reply does.
+// submit() may be called from any thread; a request's callbacks come on the engine thread,
+// `on_done` exactly once. The destructor interrupts what is running and joins.
 #pragma once
 
 #include <condition_variable>
@@ -17,6 +17,7 @@
 
 #include "model/engine.h"
 #include "model/generate.h"
+#include "runtime/context_pool.h"
 
 namespace corvid::runtime {
 
@@ -35,7 +36,13 @@ struct ReplyRequest {
   model::Thinking thinking = model::Thinking::on;
   std::vector<model::ToolSpec> tools;  // as the constraint has them
   int max_tokens = 0;                  // 0: the room in the context
-  std::function<void(const model::Delta&, double prefill_fraction)> on_progress;
+  std::uint64_t owner = 0;             // of pooled contexts: owners share none
+  struct Progress {
+    const model::Delta& delta;
+    double prefill_fraction = 1;
+    int reused = 0;  // tokens of the prompt that the context had already
+  };
+  std::function<void(const Progress&)> on_progress;
   std::function<void(model::Turn, std::exception_ptr)> on_done;
 };
 
@@ -49,7 +56,7 @@ struct SettleRequest {
 
 class EngineThread {
  public:
-  explicit EngineThread(std::shared_ptr<model::Engine> engine);
+  explicit EngineThread(std::shared_ptr<model::Engine> engine, ContextPool::Options pool = {});
   ~EngineThread();
 
   const model::Engine& engine() const { return *engine_; }
@@ -57,6 +64,9 @@ class EngineThread {
 
   void submit(std::shared_ptr<Timeline> timeline, ReplyRequest request, std::stop_token stop);
   void submit(std::shared_ptr<Timeline> timeline, SettleRequest request, std::stop_token stop);
+  // A request of no timeline: it takes the pooled context that holds most of its prompt already,
+  // and leaves it there.
+  void submit(ReplyRequest request, std::stop_token stop);
 
  private:
   class Job;
@@ -72,6 +82,7 @@ class EngineThread {
   void remove_finished();
 
   const std::shared_ptr<model::Engine> engine_;
+  ContextPool pool_;  // engine thread
   std::mutex mutex_;
   std::condition_variable_any arrived_;
   std::vector<std::unique_ptr<Timeline>> discarded_;  // guarded by mutex_

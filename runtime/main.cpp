@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
   runtime::add_resume_command(app);
   runtime::add_sessions_command(app);
   runtime::add_show_command(app);
+  runtime::add_serve_command(app);
   runtime::add_settings_command(app);
   runtime::add_sandbox_command(app);
   runtime::add_plugins_command(app);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/error.h"
+#include "model/text/json_field.h"
 #include "model/text/json_text.h"
 #include "model/text/tool_schemas.h"
 
@@ -71,7 +72,9 @@ struct Syntax {
         value_end{std::string(s.after_value)},
         call_end{std::string(s.after_call)},
         next{{joined({s.between_calls, s.call}), kCall}, {std::string(s.closing), kClose}},
-        next_call{joined({s.between_calls, s.call})} {}
+        next_call{joined({s.between_calls, s.call})},
+        first_call{joined({s.before, s.opening, s.call})},
+        other_than_json{joined({s.opening, s.call})} {}
 
   enum { kParameter, kEnd };
   enum { kJson, kText };
@@ -82,7 +85,8 @@ struct Syntax {
   const Options kind;
   const Texts value_end, call_end;
   const Options next;
-  const Texts next_call;  // where no block is closed
+  const Texts next_call;                    // where no block is closed
+  const Texts first_call, other_than_json;  // where a ReplyRule wants no other content
 };
 
 struct Parameter {
@@ -115,8 +119,11 @@ struct CallGrammar::Parts {
   const JsonGrammar& json;
   std::vector<Tool> tools;  // sorted by the text that names them
   Texts tool_texts;
+  const ReplyRule rule;
+  JsonGrammar document{"\xFF"};
+  std::uint16_t document_schema = 0;
 
-  Parts(const ReplySyntax& reply, std::span<const ToolSpec> specs);
+  Parts(const ReplySyntax& reply, std::span<const ToolSpec> specs, const ReplyRule& rule);
   Tool tool_of(const ToolSchema& schema) const;
   Parameter parameter_of(const ToolParameter& schema) const;
 
@@ -126,26 +133,34 @@ struct CallGrammar::Parts {
   void begin_arguments(State& s, int tool) const;
   void begin_value(State& s, int kind) const;
   void end_call(State& s) const;
+  void begin_content(State& s) const;
   bool step(State& s, std::uint8_t byte) const;
   bool step_reasoning(State& s, char c) const;
   bool step_content(State& s, char c) const;
   bool step_choice(State& s, std::uint8_t byte) const;
   bool step_payload(State& s, char c) const;
   bool step_json(State& s, std::uint8_t byte) const;
+  bool step_document(State& s, std::uint8_t byte) const;
 };
 
 // --- Tools --------------------------------------------------------------------------------------
 
-CallGrammar::Parts::Parts(const ReplySyntax& reply, std::span<const ToolSpec> specs)
+CallGrammar::Parts::Parts(const ReplySyntax& reply, std::span<const ToolSpec> specs,
+                          const ReplyRule& rule)
     : reply(reply),
       calls(reply.calls()),
       syntax(calls),
       // What no value may contain: its own closing tag. A JSON object ends by itself.
       schemas(specs, reply.has_parameters() ? calls.after_value : "\xFF"),
-      json(schemas.json()) {
+      json(schemas.json()),
+      rule(rule) {
   for (const ToolSchema& schema : schemas.tools()) tools.push_back(tool_of(schema));
   std::ranges::sort(tools, {}, &Tool::text);
   for (const Tool& tool : tools) tool_texts.push_back(tool.text);
+  if (!rule.content_schema.empty()) {
+    const JsonDocument schema(rule.content_schema, "the schema");
+    document_schema = document.add(schema.root().json(), schema.root().json());
+  }
 }
 
 Tool CallGrammar::Parts::tool_of(const ToolSchema& schema) const {
@@ -273,6 +288,17 @@ void CallGrammar::Parts::end_call(State& s) const {
   s.mode = Mode::between;
 }
 
+// Behind the reasoning, or at the start where there is none.
+void CallGrammar::Parts::begin_content(State& s) const {
+  s = {};
+  if (rule.calls == ReplyRule::Calls::needed) {
+    choose(s, syntax.first_call, Step::opening);
+  } else if (!rule.content_schema.empty()) {
+    s.mode = Mode::document;
+    s.json = document.start(document_schema);
+  }
+}
+
 bool CallGrammar::Parts::step_reasoning(State& s, char c) const {
   const std::string_view tag = reply.reasoning_end();
   if (c == tag[s.matched]) {
@@ -280,7 +306,7 @@ bool CallGrammar::Parts::step_reasoning(State& s, char c) const {
   } else {
     s.matched = c == tag[0];
   }
-  if (s.matched == tag.size()) s = {};
+  if (s.matched == tag.size()) begin_content(s);
   return true;
 }
 
@@ -299,6 +325,7 @@ bool CallGrammar::Parts::step_content(State& s, char c) const {
     return !is_mark(c);
   }
   if (++s.matched < calls.commitment.size()) return true;
+  if (rule.calls == ReplyRule::Calls::none) return false;
   s = {};
   if (syntax.opening[0].empty()) {
     choose(s, tool_texts, Step::tool);
@@ -347,6 +374,21 @@ bool CallGrammar::Parts::step_json(State& s, std::uint8_t byte) const {
   return true;
 }
 
+// The model may call instead, as long as it has not begun.
+bool CallGrammar::Parts::step_document(State& s, std::uint8_t byte) const {
+  const bool may_call = !tools.empty() && rule.calls == ReplyRule::Calls::free &&
+                        s.json.part == JsonState::Part::value && s.json.depth == 0;
+  if (!document.step(s.json, byte)) {
+    if (!may_call) return false;
+    choose(s, syntax.other_than_json, Step::opening);
+    return step_choice(s, byte);
+  }
+  if (!document.must_end(s.json)) return true;
+  s = {};
+  s.mode = Mode::closed;
+  return true;
+}
+
 bool CallGrammar::Parts::step(State& s, std::uint8_t byte) const {
   switch (s.mode) {
     case Mode::reasoning:
@@ -359,6 +401,8 @@ bool CallGrammar::Parts::step(State& s, std::uint8_t byte) const {
       return step_payload(s, static_cast<char>(byte));
     case Mode::json:
       return step_json(s, byte);
+    case Mode::document:
+      return step_document(s, byte);
     case Mode::between:
       choose(s, syntax.next_call, Step::next);
       return step_choice(s, byte);
@@ -371,10 +415,17 @@ bool CallGrammar::Parts::step(State& s, std::uint8_t byte) const {
 }
 
 CallGrammar::CallGrammar(const ReplySyntax& syntax, std::span<const ToolSpec> tools,
-                         Thinking thinking)
-    : parts_(std::make_unique<Parts>(syntax, tools)) {
-  if (parts_->tools.empty()) throw ModelError("there is no tool that can be called");
-  start_.mode = thinking == Thinking::on ? Mode::reasoning : Mode::content;
+                         Thinking thinking, const ReplyRule& rule)
+    : parts_(std::make_unique<Parts>(syntax, tools, rule)) {
+  const bool may_lack_tools = rule.calls == ReplyRule::Calls::none || !rule.content_schema.empty();
+  if (parts_->tools.empty() && !may_lack_tools) {
+    throw ModelError("there is no tool that can be called");
+  }
+  if (thinking == Thinking::on) {
+    start_.mode = Mode::reasoning;
+  } else {
+    parts_->begin_content(start_);
+  }
 }
 
 CallGrammar::~CallGrammar() = default;
@@ -383,13 +434,14 @@ bool CallGrammar::step(State& state, std::uint8_t byte) const {
   return parts_->step(state, byte);
 }
 
-bool CallGrammar::may_end(const State& state) {
+bool CallGrammar::may_end(const State& state) const {
+  if (state.mode == Mode::document) return parts_->document.may_end(state.json);
   return state.mode == Mode::content || state.mode == Mode::between || state.mode == Mode::closed;
 }
 
 std::optional<std::uint8_t> CallGrammar::only_byte(const State& state) const {
   if (state.mode == Mode::choice) return state.choice.only_byte();
-  if (state.mode != Mode::json) return std::nullopt;
+  if (state.mode != Mode::json && state.mode != Mode::document) return std::nullopt;
   std::optional<std::uint8_t> only;
   for (int byte = 0; byte < 256; ++byte) {
     State next = state;

@@ -163,8 +163,10 @@ class Rendering {
   void assistant(std::size_t i) {
     const Message& message = messages_[i];
     const bool after_results = awaiting_ == Role::tool;
-    const bool kept = format_.reasoning_rule() == ReasoningRule::always;
-    if (i > last_user_ || kept) {
+    const bool kept = format_.reasoning_rule() == ReasoningRule::always || i > last_user_;
+    if (message.said) {
+      say_again(*message.said, kept, after_results);
+    } else if (kept) {
       out_.add(format_.present(message, thinking(after_results), after_results));
     } else {
       Turn turn;
@@ -172,6 +174,16 @@ class Rendering {
       turn.calls = message.calls;
       out_.add(format_.history(turn, after_results));
     }
+  }
+
+  void say_again(const Said& said, bool with_reasoning, bool after_results) {
+    if (with_reasoning) {
+      out_.add(format_.reply_prefix(said.thinking, after_results)).tokens(said.reasoning);
+    } else {
+      out_.add(format_.history_prefix(after_results));
+    }
+    out_.tokens(said.rest);
+    if (!said.ended) out_.add(format_.reply_suffix());
   }
 
   Thinking thinking(bool after_results) const {
@@ -228,6 +240,28 @@ std::string text_of(const Pieces& pieces) {
   std::string text;
   for (const Piece& piece : pieces) text += piece.text;
   return text;
+}
+
+Said said_of(const ChatFormat& format, const Tokenizer& tokenizer, std::span<const Token> reply,
+             Thinking thinking) {
+  const std::vector<Token> suffix = tokenizer.encode(format.reply_suffix());
+  Said said{thinking, {}, {}, false};
+  said.ended =
+      reply.size() >= suffix.size() && std::equal(suffix.rbegin(), suffix.rend(), reply.rbegin());
+  const std::size_t n = reply.size() - (said.ended ? suffix.size() : 0);
+  const auto parser = format.parser(thinking, {});
+  std::size_t n_reasoning = 0;  // with the marker that ends it
+  while (n_reasoning < n && parser->where() == TurnParser::Where::reasoning) {
+    const Token token = reply[n_reasoning++];
+    if (tokenizer.is_special(token)) {
+      parser->feed_special(tokenizer.bytes(token));
+    } else {
+      parser->feed(tokenizer.bytes(token));
+    }
+  }
+  said.reasoning.assign(reply.begin(), reply.begin() + static_cast<std::ptrdiff_t>(n_reasoning));
+  said.rest.assign(reply.begin() + static_cast<std::ptrdiff_t>(n_reasoning), reply.end());
+  return said;
 }
 
 }  // namespace corvid::model

@@ -104,8 +104,10 @@ class ChatFormat {
   std::unique_ptr<TurnParser> parser(Thinking thinking, std::span<const ToolSpec> tools) const;
 
   // The whole prompt exactly as the reference template prints it; it ends with a reply prefix
-  // unless the last message is the assistant's. ModelError when calls and results do not fit
-  // together.
+  // unless the last message is the assistant's. Replies that come with what the model said are
+  // that, token by token: all of it where reasoning is kept, without the reasoning elsewhere. So a
+  // conversation that goes on begins with the tokens of the one before. ModelError when calls and
+  // results do not fit together.
   Pieces render(std::span<const Message> messages, std::span<const ToolSpec> tools,
                 Thinking thinking) const;
 
@@ -124,7 +126,11 @@ class ChatFormat {
                    std::span<const ToolCall> calls) const;
 };
 
-// The text of a prompt, special tokens written out.
+// The text of a prompt, special tokens written out. Pieces that are tokens have none.
 std::string text_of(const Pieces& pieces);
+
+// How a reply's tokens are said again later. `thinking` is what the reply was asked for.
+Said said_of(const ChatFormat& format, const Tokenizer& tokenizer, std::span<const Token> reply,
+             Thinking thinking);
 
 }  // namespace corvid::model

@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "model/text/call_grammar.h"
+#include "model/text/reply_rule.h"
 
 namespace corvid::model {
 namespace {
@@ -18,11 +19,11 @@ class CallConstraint : public Constraint {
  public:
   CallConstraint(std::shared_ptr<const ChatFormat> format,
                  std::shared_ptr<const Tokenizer> tokenizer, std::span<const ToolSpec> tools,
-                 Thinking thinking)
+                 Thinking thinking, const ReplyRule& rule)
       : format_(std::move(format)),
         tokenizer_(std::move(tokenizer)),
         syntax_(format_->syntax()),
-        grammar_(syntax_, tools, thinking),
+        grammar_(syntax_, tools, thinking, rule),
         states_{grammar_.start()} {
     for (std::string_view text : syntax_.marks()) marks_.push_back(*tokenizer_->special(text));
     for (std::string_view text : syntax_.ends()) {
@@ -146,8 +147,21 @@ class CallConstraint : public Constraint {
 std::unique_ptr<Constraint> call_constraint(std::shared_ptr<const ChatFormat> format,
                                             std::shared_ptr<const Tokenizer> tokenizer,
                                             std::span<const ToolSpec> tools, Thinking thinking) {
-  if (tools.empty()) return nullptr;
-  return std::make_unique<CallConstraint>(std::move(format), std::move(tokenizer), tools, thinking);
+  return ruled_constraint(std::move(format), std::move(tokenizer), tools, thinking, {});
+}
+
+std::unique_ptr<Constraint> ruled_constraint(std::shared_ptr<const ChatFormat> format,
+                                             std::shared_ptr<const Tokenizer> tokenizer,
+                                             std::span<const ToolSpec> tools, Thinking thinking,
+                                             const ReplyRule& rule) {
+  if (rule.content_schema.empty()) {
+    if (rule.calls == ReplyRule::Calls::free && tools.empty()) return nullptr;
+    // Without a constraint, tokens that begin a call are never sampled.
+    const bool begins_with_token = is_mark(format->syntax().calls().commitment[0]);
+    if (rule.calls == ReplyRule::Calls::none && begins_with_token) return nullptr;
+  }
+  return std::make_unique<CallConstraint>(std::move(format), std::move(tokenizer), tools, thinking,
+                                          rule);
 }
 
 }  // namespace corvid::model

@@ -1,77 +1,34 @@
 #include "model/text/messages.h"
 
-#include <nlohmann/json.hpp>
-
 #include "model/error.h"
 #include "model/text/json_text.h"
 
 namespace corvid::model {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-// A value with the path that leads to it, for messages such as "messages[2].role: ...".
-struct Place {
-  const Json& json;
-  std::string path;
-
-  [[noreturn]] void fail(const std::string& problem) const {
-    throw ModelError((path.empty() ? "the conversation" : path) + ": " + problem);
-  }
-  bool has(const char* key) const {
-    if (!json.is_object()) fail("not an object");
-    return json.contains(key) && !json[key].is_null();
-  }
-  Place at(const char* key) const {
-    if (!has(key)) fail("'" + std::string(key) + "' is missing");
-    return {json[key], path.empty() ? key : path + "." + key};
-  }
-  std::string text() const {
-    if (!json.is_string()) fail("not a string");
-    return json.get<std::string>();
-  }
-  std::string text_or_empty(const char* key) const { return has(key) ? at(key).text() : ""; }
-  template <typename Each>
-  void for_each(Each each) const {
-    if (!json.is_array()) fail("not an array");
-    for (std::size_t i = 0; i < json.size(); ++i) {
-      each(Place{json[i], path + "[" + std::to_string(i) + "]"});
-    }
-  }
-};
-
 // A string, or a list of parts of type text.
-std::string read_content(const Place& message) {
-  if (!message.has("content")) return {};
-  const Place content = message.at("content");
-  if (!content.json.is_array()) return content.text();
+std::string read_content(const JsonField& message) {
+  const auto content = message.find("content");
+  if (!content) return {};
+  if (!content->is_array()) return content->text();
   std::string text;
-  content.for_each([&text](const Place& part) {
+  for (const JsonField& part : content->items()) {
     if (part.at("type").text() != "text") part.fail("only parts of type 'text' can be read");
     text += part.at("text").text();
-  });
+  }
   return text;
 }
 
-ToolCall read_call(const Place& call) {
-  const Place function = call.at("function");
-  ToolCall out{call.text_or_empty("id"), function.at("name").text(), "{}"};
-  if (!function.has("arguments")) return out;
-  const Place arguments = function.at("arguments");
-  out.arguments = arguments.json.is_string() ? arguments.text() : arguments.json.dump();
-  if (out.arguments.empty()) out.arguments = "{}";
-  try {
-    out.arguments = print_json(out.arguments);
-    json_members(out.arguments);
-  } catch (const ModelError& error) {
-    arguments.fail(error.what());
-  }
+ToolCall read_call(const JsonField& call) {
+  const JsonField function = call.at("function");
+  ToolCall out{call.text_or("id", ""), function.at("name").text(), "{}"};
+  if (const auto arguments = function.find("arguments")) out.arguments = read_arguments(*arguments);
   return out;
 }
 
-Message read_message(const Place& message) {
+Message read_message(const JsonField& message) {
   Message out;
-  const Place role = message.at("role");
+  const JsonField role = message.at("role");
   const std::string name = role.text();
   if (name == "system" || name == "developer") {
     out.role = Role::system;
@@ -79,15 +36,13 @@ Message read_message(const Place& message) {
     out.role = Role::user;
   } else if (name == "assistant") {
     out.role = Role::assistant;
-    out.reasoning = message.text_or_empty("reasoning_content");
-    if (message.has("tool_calls")) {
-      message.at("tool_calls").for_each([&out](const Place& call) {
-        out.calls.push_back(read_call(call));
-      });
+    out.reasoning = message.text_or("reasoning_content", message.text_or("reasoning", ""));
+    if (const auto calls = message.find("tool_calls")) {
+      for (const JsonField& call : calls->items()) out.calls.push_back(read_call(call));
     }
   } else if (name == "tool") {
     out.role = Role::tool;
-    out.call_id = message.text_or_empty("tool_call_id");
+    out.call_id = message.text_or("tool_call_id", "");
   } else {
     role.fail("'" + name + "' is none of system, user, assistant, tool");
   }
@@ -95,45 +50,53 @@ Message read_message(const Place& message) {
   return out;
 }
 
-ToolSpec read_tool(const Place& tool) {
-  const Place function = tool.at("function");
-  ToolSpec out{function.at("name").text(), function.text_or_empty("description"), "{}"};
-  if (function.has("parameters")) {
-    const Place parameters = function.at("parameters");
-    if (!parameters.json.is_object()) parameters.fail("not an object");
-    out.parameters = print_json(parameters.json.dump());
+ToolSpec read_tool(const JsonField& tool) {
+  const JsonField function = tool.at("function");
+  ToolSpec out{function.at("name").text(), function.text_or("description", ""), "{}"};
+  if (const auto parameters = function.find("parameters")) {
+    out.parameters = read_schema(*parameters);
   }
   return out;
 }
 
 }  // namespace
 
-Conversation read_conversation(std::string_view json) {
-  // Deeper nesting is never meant, and trees are walked recursively.
-  constexpr int kMaxDepth = 200;
-  const auto limit_depth = [](int depth, Json::parse_event_t, Json&) {
-    if (depth > kMaxDepth) throw ModelError("the JSON is nested too deeply");
-    return true;
-  };
-  Json parsed;
+std::string read_arguments(const JsonField& arguments) {
+  std::string text = arguments.is_text() ? arguments.text() : arguments.print();
+  if (text.empty()) return "{}";
   try {
-    parsed = Json::parse(json, limit_depth);
-  } catch (const Json::exception& error) {
-    throw ModelError(std::string("this is not JSON: ") + error.what());
+    text = print_json(text);
+    json_members(text);
+  } catch (const ModelError& error) {
+    arguments.fail(error.what());
   }
-  const Place root{parsed, ""};
+  return text;
+}
+
+std::string read_schema(const JsonField& schema) {
+  if (!schema.is_object()) schema.fail("not an object");
+  return schema.print();
+}
+
+std::vector<Message> read_messages(const JsonField& messages) {
+  std::vector<Message> out;
+  for (const JsonField& message : messages.items()) out.push_back(read_message(message));
+  return out;
+}
+
+std::vector<ToolSpec> read_tools(const JsonField& tools) {
+  std::vector<ToolSpec> out;
+  for (const JsonField& tool : tools.items()) out.push_back(read_tool(tool));
+  return out;
+}
+
+Conversation read_conversation(std::string_view json) {
+  const JsonDocument document(json, "the conversation");
+  const JsonField root = document.root();
   Conversation out;
-  root.at("messages").for_each([&out](const Place& message) {
-    out.messages.push_back(read_message(message));
-  });
-  if (root.has("tools")) {
-    root.at("tools").for_each([&out](const Place& tool) { out.tools.push_back(read_tool(tool)); });
-  }
-  if (root.has("thinking")) {
-    const Place thinking = root.at("thinking");
-    if (!thinking.json.is_boolean()) thinking.fail("not true or false");
-    out.thinking = thinking.json.get<bool>() ? Thinking::on : Thinking::off;
-  }
+  out.messages = read_messages(root.at("messages"));
+  if (const auto tools = root.find("tools")) out.tools = read_tools(*tools);
+  if (!root.boolean_or("thinking", true)) out.thinking = Thinking::off;
   return out;
 }
 

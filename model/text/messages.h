@@ -4,14 +4,16 @@
 //    "tools": [{"type": "function", "function": {"name", "description", "parameters"}}],
 //    "thinking": true}
 //
-// `arguments` of a call may be an object or its text. Any thread; ModelError names what is wrong
-// and where.
+// `arguments` of a call may be an object or its text; reasoning may be called `reasoning`; content
+// that is null, absent, empty or a list of text parts is the text it has. Any thread; ModelError
+// names what is wrong and where.
 #pragma once
 
 #include <string_view>
 #include <vector>
 
 #include "model/chat.h"
+#include "model/text/json_field.h"
 
 namespace corvid::model {
 
@@ -22,5 +24,12 @@ struct Conversation {
 };
 
 Conversation read_conversation(std::string_view json);
+
+std::vector<Message> read_messages(const JsonField& messages);
+std::vector<ToolSpec> read_tools(const JsonField& tools);
+// The arguments of a call, an object or its text, as a chat format prints them.
+std::string read_arguments(const JsonField& arguments);
+// A JSON Schema of arguments as a chat format prints it.
+std::string read_schema(const JsonField& schema);
 
 }  // namespace corvid::model

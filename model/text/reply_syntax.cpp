@@ -12,13 +12,21 @@ PieceWriter& PieceWriter::special(std::string_view text) {
 
 PieceWriter& PieceWriter::plain(std::string_view text) {
   if (text.empty()) return *this;
-  if (pieces_.empty() || pieces_.back().special) pieces_.push_back({false, {}});
+  const bool joins = !pieces_.empty() && !pieces_.back().special && pieces_.back().tokens.empty();
+  if (!joins) pieces_.push_back({false, {}});
   pieces_.back().text += text;
   return *this;
 }
 
+PieceWriter& PieceWriter::tokens(std::span<const Token> tokens) {
+  if (!tokens.empty()) pieces_.push_back({false, {}, {tokens.begin(), tokens.end()}});
+  return *this;
+}
+
 PieceWriter& PieceWriter::add(const Pieces& pieces) {
-  for (const Piece& piece : pieces) piece.special ? special(piece.text) : plain(piece.text);
+  for (const Piece& piece : pieces) {
+    piece.special ? special(piece.text) : plain(piece.text).tokens(piece.tokens);
+  }
   return *this;
 }
 

@@ -94,6 +94,7 @@ class PieceWriter {
  public:
   PieceWriter& special(std::string_view text);
   PieceWriter& plain(std::string_view text);
+  PieceWriter& tokens(std::span<const Token> tokens);
   PieceWriter& add(const Pieces& pieces);
   Pieces take() { return std::move(pieces_); }
 

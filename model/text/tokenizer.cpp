@@ -387,11 +387,13 @@ std::vector<Token> Tokenizer::encode(const Pieces& pieces) const {
     plain.clear();
   };
   for (const Piece& piece : pieces) {
-    if (!piece.special) {
+    if (!piece.special && piece.tokens.empty()) {
       plain += piece.text;
       continue;
     }
     flush();
+    out.insert(out.end(), piece.tokens.begin(), piece.tokens.end());
+    if (!piece.special) continue;
     const std::optional<Token> id = special(piece.text);
     if (!id) throw ModelError("the vocabulary has no special token '" + piece.text + "'");
     out.push_back(*id);

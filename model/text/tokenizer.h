@@ -21,10 +21,11 @@ namespace corvid::model {
 
 class GgufFile;
 
-// A prompt is a list of pieces: a special token by its text, or plain text.
+// A prompt is a list of pieces: a special token by its text, plain text, or tokens as they are.
 struct Piece {
   bool special = false;
   std::string text;
+  std::vector<Token> tokens = {};  // where there are some, there is no text
 
   bool operator==(const Piece&) const = default;
 };

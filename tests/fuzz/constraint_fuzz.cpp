@@ -69,7 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     }
   }
-  if (!CallGrammar::may_end(state)) return 0;
+  if (!grammar->may_end(state)) return 0;
   const auto parser = format->parser(Thinking::off, kTools);
   for (const Piece& piece : syntax.pieces(text)) {
     piece.special ? parser->feed_special(piece.text) : parser->feed(piece.text);

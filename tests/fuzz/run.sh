@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(gguf tokenizer turn_parser constraint sse text mcp proxy)
+[ ${#targets[@]} -gt 0 ] || targets=(gguf tokenizer turn_parser constraint sse text mcp proxy requests)
 
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz --target "${targets[@]/#/fuzz_}" -- -j2

@@ -81,6 +81,31 @@ elif target == "mcp":
     seeds = [json.dumps({"jsonrpc": "2.0", **one}).encode() for one in said]
     seeds += [json.dumps({"mcpServers": {"a": {"command": "b", "args": ["c"], "env": {"D": "e"}}}})
               .encode()]
+elif target == "requests":
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    function = {"name": "f", "description": "d", "parameters": schema}
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    seeds = [json.dumps(body).encode() for body in (
+        {"messages": [{"role": "system", "content": "s"},
+                      {"role": "user", "content": [{"type": "text", "text": "u"}]},
+                      {"role": "assistant", "content": None, "tool_calls": [call]},
+                      {"role": "tool", "tool_call_id": "1", "content": "r"}],
+         "tools": [{"type": "function", "function": function}], "tool_choice": "required",
+         "response_format": {"type": "json_schema", "json_schema": {"schema": schema}},
+         "stop": ["x"], "temperature": 0.5, "seed": 1, "max_tokens": 9},
+        {"system": [{"type": "text", "text": "s"}], "thinking": {"type": "adaptive"},
+         "messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": [
+             {"type": "thinking", "thinking": "t"},
+             {"type": "tool_use", "id": "1", "name": "f", "input": {"a": "b"}}]},
+             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1"}]}],
+         "tools": [{"name": "f", "input_schema": schema}], "tool_choice": {"type": "any"}},
+        {"input": [{"role": "user", "content": "u"}, {"type": "reasoning", "content": []},
+                   {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
+                   {"type": "function_call_output", "call_id": "1", "output": "r"}],
+         "tools": [{"type": "namespace", "name": "n", "tools": [{"type": "function", **function}]},
+                   {"type": "custom", "name": "c"}], "instructions": "i"},
+        {"prompt": "p", "stop": "x"})]
+    seeds += [b"localhost:80\nhttp://localhost", b"[::1]\nnull", b"so st sto stop <|end|>"]
 elif target == "proxy":
     seeds = [b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"*.example.com:80",
              b"GET http://[::1]:80/a?b HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n", b"127.0.0.1:80"]

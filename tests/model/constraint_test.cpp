@@ -8,6 +8,7 @@
 
 #include "model/text/chat_format.h"
 #include "model/text/json_text.h"
+#include "model/text/reply_rule.h"
 #include "tests/model/vocabulary.h"
 
 namespace corvid::model {
@@ -364,6 +365,75 @@ TEST(Constraint, RandomRepliesUnderTheMaskAreWellFormedCalls) {
     }
   }
   EXPECT_GT(n_closed, 15);
+}
+
+// --- Rules ---------------------------------------------------------------------------------------
+
+std::unique_ptr<Constraint> ruled(const ReplyRule& rule, std::span<const ToolSpec> tools = kTools,
+                                  Thinking thinking = Thinking::off) {
+  return ruled_constraint(ChatFormat::named("deepseek-v3.2"), deepseek_tokenizer(), tools, thinking,
+                          rule);
+}
+
+TEST(ReplyRule, ANeededCallComesAtOnce) {
+  const auto constraint = ruled({ReplyRule::Calls::needed, ""});
+  const std::string forced = deepseek_tokenizer()->decode(constraint->forced());
+  EXPECT_TRUE(
+      std::string("\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"").starts_with(forced));
+  EXPECT_GT(forced.size(), 20u);
+  EXPECT_FALSE(constraint->free());
+}
+
+TEST(ReplyRule, ANeededCallWaitsForTheReasoning) {
+  const auto constraint = ruled({ReplyRule::Calls::needed, ""}, kTools, Thinking::on);
+  EXPECT_TRUE(constraint->free());
+  accept(*constraint, "I think");
+  EXPECT_TRUE(constraint->free());
+  constraint->accept(*deepseek_tokenizer()->special("</think>"));
+  EXPECT_FALSE(constraint->forced().empty());
+}
+
+TEST(ReplyRule, AForbiddenCallCannotBegin) {
+  const auto constraint = ruled({ReplyRule::Calls::none, ""});
+  const std::vector<Token> opening = deepseek_tokenizer()->encode("<｜DSML｜function_calls>");
+  std::size_t n = 0;
+  for (; n < opening.size() && (constraint->free() || allows(*constraint, opening[n])); ++n) {
+    constraint->accept(opening[n]);
+  }
+  EXPECT_LT(n, opening.size());
+}
+
+TEST(ReplyRule, WhateverIsSampledTheContentIsJsonOfItsSchema) {
+  const std::string schema = R"({"type": "object", "properties": {"n": {"type": "integer"},
+      "kind": {"enum": ["x", "y", null]}, "list": {"type": "array", "items": {"type": "boolean"}}},
+      "required": ["n", "kind"]})";
+  std::mt19937 random(7);
+  for (int run = 0; run < 20; ++run) {
+    const auto constraint = ruled({ReplyRule::Calls::free, schema}, {});
+    const auto tokenizer = deepseek_tokenizer();
+    std::vector<Token> said;
+    const Token end = tokenizer->eos();
+    while (said.empty() || said.back() != end) {
+      ASSERT_LT(said.size(), 2000u);
+      std::vector<Token> next = constraint->forced();
+      if (next.empty()) {
+        TokenMask mask(tokenizer->vocab_size());
+        constraint->mask(mask);
+        std::vector<Token> allowed;
+        for (Token token = 0; token < tokenizer->vocab_size(); ++token) {
+          if (mask.allows(token)) allowed.push_back(token);
+        }
+        ASSERT_FALSE(allowed.empty());
+        next = {allowed[random() % allowed.size()]};
+      }
+      for (Token token : next) constraint->accept(token);
+      said.insert(said.end(), next.begin(), next.end());
+    }
+    said.pop_back();
+    const auto content = nlohmann::json::parse(tokenizer->decode(said));
+    EXPECT_TRUE(content["n"].is_number());
+    EXPECT_TRUE(content.contains("kind"));
+  }
 }
 
 }  // namespace

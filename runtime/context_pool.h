@@ -1,0 +1,60 @@
+// Contexts between requests, found again by the tokens that they hold.
+//
+// A request gets the context that shares the longest prefix with its prompt: the context itself
+// when all of it is shared, else a fork, which has the shared pages in common with it. So nothing
+// is computed twice while some context holds it, also one that is in use. Owners share nothing, not
+// even how long a request takes. Beyond the limits those
+// go first that only one request has ever used (a title, a summary), then the ones not used for
+// longest; with a folder for snapshots, conversations go there and come back. Engine thread only.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "memory/snapshots.h"
+#include "model/engine.h"
+
+namespace corvid::runtime {
+
+// How many tokens two texts begin with in common.
+int common_prefix(std::span<const model::Token> a, std::span<const model::Token> b);
+
+class ContextPool {
+ public:
+  struct Options {
+    int contexts = 16;                             // that nobody uses
+    std::size_t kv_bytes = std::size_t{1} << 30;   // of all that nobody uses
+    std::shared_ptr<memory::Snapshots> snapshots;  // null: on no disk
+  };
+  explicit ContextPool(Options options) : options_(std::move(options)) {}
+
+  std::unique_ptr<model::Context> take(model::Engine& engine, std::span<const model::Token> prompt,
+                                       std::uint64_t owner);
+  void put(std::unique_ptr<model::Context> context);
+  // Before the end: conversations that nobody uses go to disk, where there is one.
+  void save();
+
+ private:
+  struct Entry {
+    std::unique_ptr<model::Context> idle;  // null: in use
+    model::Context* context = nullptr;
+    std::uint64_t owner = 0;
+    int requests = 0;  // that went on with one another here
+    std::uint64_t used = 0;
+  };
+
+  Entry* longest(std::span<const model::Token> prompt, std::uint64_t owner);
+  std::unique_ptr<model::Context> lend(std::unique_ptr<model::Context> context, std::uint64_t owner,
+                                       int requests);
+  void keep(const Entry& entry);
+  void evict();
+
+  const Options options_;
+  std::list<Entry> entries_;
+  std::uint64_t clock_ = 0;
+};
+
+}  // namespace corvid::runtime

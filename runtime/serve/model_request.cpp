@@ -1,0 +1,100 @@
+#include "runtime/serve/model_request.h"
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <random>
+#include <set>
+
+namespace corvid::runtime {
+namespace {
+
+constexpr std::size_t kMaxStopTexts = 16;
+constexpr std::size_t kMaxStopBytes = 256;
+constexpr std::size_t kMaxTools = 1024;
+constexpr std::size_t kMaxNameBytes = 128;
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxNameBytes &&
+         std::ranges::all_of(text, [](unsigned char c) {
+           return std::isalnum(c) || c == '_' || c == '-' || c == '.' || c == ':' || c == '/';
+         });
+}
+
+}  // namespace
+
+void read_sampling(const model::JsonField& body, ModelRequest& request) {
+  if (const auto field = body.find("temperature")) request.temperature = field->number(0, 2);
+  if (const auto field = body.find("top_p")) request.top_p = field->number(0, 1);
+  if (const auto field = body.find("min_p")) request.min_p = field->number(0, 1);
+  if (const auto field = body.find("seed")) {
+    request.seed = static_cast<std::uint64_t>(field->integer(INT64_MIN, INT64_MAX));
+  }
+  request.stream = body.boolean_or("stream", false);
+}
+
+int read_max_tokens(const model::JsonField& field) {
+  return static_cast<int>(field.integer(1, INT32_MAX));
+}
+
+std::vector<std::string> read_stop_texts(const model::JsonField& field) {
+  std::vector<std::string> texts;
+  if (!field.is_array()) {
+    texts.push_back(field.text());
+  } else {
+    for (const model::JsonField& item : field.items()) texts.push_back(item.text());
+  }
+  std::erase(texts, "");
+  if (texts.size() > kMaxStopTexts) field.fail("more than 16 texts");
+  for (const std::string& text : texts) {
+    if (text.size() > kMaxStopBytes) field.fail("a text is longer than 256 bytes");
+  }
+  return texts;
+}
+
+void check_tools(const std::vector<model::ToolSpec>& tools, const std::string& field) {
+  if (tools.size() > kMaxTools) throw ApiError(400, field + ": more than 1024 tools", field);
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    const std::string place = field + "[" + std::to_string(i) + "]";
+    if (!is_name(tools[i].name)) {
+      throw ApiError(400, place + ": a tool's name has 1 to 128 letters, digits and _ - . : /",
+                     place);
+    }
+    if (!names.insert(tools[i].name).second) {
+      throw ApiError(400, place + ": two tools have the name '" + tools[i].name + "'", place);
+    }
+  }
+}
+
+void need_call(ModelRequest& request, const model::JsonField& field, const std::string& name) {
+  if (request.tools.empty()) field.fail("there are no tools");
+  const bool known =
+      std::ranges::find(request.tools, name, &model::ToolSpec::name) != request.tools.end();
+  if (!name.empty() && !known) field.fail("there is no tool '" + name + "'");
+  request.rule.calls = model::ReplyRule::Calls::needed;
+  request.only_tool = name;
+}
+
+std::string random_id(std::string_view prefix) {
+  constexpr std::string_view kLetters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  std::random_device random;  // the system's own source
+  std::uniform_int_distribution<std::size_t> letter(0, kLetters.size() - 1);
+  std::string id(prefix);
+  for (int i = 0; i < 24; ++i) id += kLetters[letter(random)];
+  return id;
+}
+
+std::int64_t seconds_since_epoch() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+std::string sse(std::string_view event, std::string_view data) {
+  std::string text;
+  if (!event.empty()) text.append("event: ").append(event).append("\n");
+  return text.append("data: ").append(data).append("\n\n");
+}
+
+}  // namespace corvid::runtime

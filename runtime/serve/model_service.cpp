@@ -1,0 +1,213 @@
+#include "runtime/serve/model_service.h"
+
+#include <filesystem>
+#include <random>
+
+#include "runtime/serve/stop_texts.h"
+
+namespace corvid::runtime {
+namespace {
+
+using model::Role;
+using model::Thinking;
+
+model::Sampling sampling_of(const ModelRequest& request, model::Sampling sampling) {
+  if (request.temperature) sampling.temperature = *request.temperature;
+  if (request.top_p) sampling.top_p = *request.top_p;
+  if (request.min_p) sampling.min_p = *request.min_p;
+  sampling.seed = request.seed ? *request.seed : std::random_device()();
+  return sampling;
+}
+
+// The last message may be the beginning of the reply itself: then the model goes on with it.
+ModelService::Prompt conversation_prompt(const LocalModel& model, const ModelRequest& request) {
+  std::span<const model::Message> messages = request.messages;
+  std::string begun;
+  Thinking thinking = request.thinking;
+  if (!messages.empty() && messages.back().role == Role::assistant &&
+      messages.back().calls.empty()) {
+    begun = messages.back().content;
+    thinking = Thinking::off;
+    messages = messages.first(messages.size() - 1);
+  }
+  if (messages.empty() ||
+      (messages.back().role != Role::user && messages.back().role != Role::tool)) {
+    throw ApiError(400, "messages: the last one is neither the user's nor a tool's", "messages");
+  }
+  const bool after_results = messages.back().role == Role::tool;
+  model::PieceWriter out;
+  out.add(model.format->render(messages, request.tools, thinking)).plain(begun);
+  return {model.tokenizer->encode(out.take()),
+          model.format->thinking(thinking, {after_results, !request.tools.empty()})};
+}
+
+// What a reply may say: the tools that it may call, and the rule for it.
+struct ReplyLaw {
+  std::vector<model::ToolSpec> tools;
+  model::ReplyRule rule;
+};
+
+ReplyLaw law_of(const ModelRequest& request) {
+  ReplyLaw law{request.tools, request.rule};
+  if (!request.only_tool.empty()) {
+    std::erase_if(law.tools, [&](const auto& tool) { return tool.name != request.only_tool; });
+  }
+  return law;
+}
+
+std::unique_ptr<model::Constraint> constraint_of(const LocalModel& model, const ReplyLaw& law,
+                                                 Thinking thinking) {
+  if (law.rule == model::ReplyRule()) return model.constraint(law.tools, thinking);
+  return model::ruled_constraint(model.format, model.tokenizer, law.tools, thinking, law.rule);
+}
+
+// Of the engine thread. What it throws is no fault of the request.
+[[noreturn]] void rethrow_as_api_error(std::exception_ptr error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& cause) {
+    throw ApiError(500, cause.what());
+  }
+}
+
+}  // namespace
+
+ModelService::ModelService(LocalModel model, ContextPool::Options contexts)
+    : model_(std::move(model)),
+      snapshots_(contexts.snapshots),
+      engine_(model_.engine, std::move(contexts)) {
+  if (snapshots_) memory_.load(snapshots_->read_note());
+}
+
+ModelService::~ModelService() {
+  if (snapshots_) snapshots_->write_note(memory_.save());
+}
+
+std::string ModelService::name() const {
+  return model_.name == kBuiltinModel ? "corvid" : std::filesystem::path(model_.name).stem();
+}
+
+ModelService::Prompt ModelService::prompt_of(const ModelRequest& request) const {
+  Prompt prompt = request.text ? Prompt{model_.tokenizer->encode(*request.text), Thinking::off}
+                               : conversation_prompt(model_, request);
+  if (request.text && model_.tokenizer->bos() >= 0) {
+    prompt.tokens.insert(prompt.tokens.begin(), model_.tokenizer->bos());
+  }
+  if (prompt.tokens.empty()) throw ApiError(400, "prompt: it is empty", "prompt");
+  return prompt;
+}
+
+void ModelService::require_room(const Prompt& prompt) const {
+  const int n = static_cast<int>(prompt.tokens.size());
+  if (n < context_tokens()) return;
+  throw ApiError(400,
+                 "the prompt has " + std::to_string(n) + " tokens, the context " +
+                     std::to_string(context_tokens()),
+                 "", "context_length_exceeded");
+}
+
+// --- One reply. ----------------------------------------------------------------------------------
+
+struct RunningReply::Watch {
+  StopTexts stop_texts;
+};
+
+RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& service,
+                           const ModelRequest& request, ModelService::Prompt prompt,
+                           std::uint64_t owner)
+    : service_(service),
+      thinking_(prompt.thinking),
+      owner_(owner),
+      answered_(answered_by(request.messages)),
+      begun_(request.text || request.messages.back().role == Role::assistant),
+      watch_(std::make_shared<Watch>(Watch{StopTexts(request.stop_texts)})),
+      listener_(io, box_) {
+  const LocalModel& model = service.model_;
+  usage_.prompt_tokens = static_cast<int>(prompt.tokens.size());
+  ReplyRequest job;
+  job.prompt = std::move(prompt.tokens);
+  job.constraint = [&model, law = law_of(request), thinking = thinking_] {
+    return constraint_of(model, law, thinking);
+  };
+  job.format = model.format;
+  job.tokenizer = model.tokenizer;
+  job.sampling = sampling_of(request, model.sampling);
+  job.thinking = thinking_;
+  job.tools = request.tools;
+  job.max_tokens = request.max_tokens;
+  job.owner = owner;
+  std::stop_source stop = listener_.stop();
+  job.on_progress = [box = box_, watch = watch_, stop](const ReplyRequest::Progress& progress) {
+    model::Delta delta = progress.delta;
+    delta.content = watch->stop_texts.feed(delta.content);
+    box->put_progress(delta, progress.prefill_fraction, progress.reused);
+    if (!watch->stop_texts.found().empty()) std::stop_source(stop).request_stop();
+  };
+  job.on_done = [box = box_](model::Turn turn, std::exception_ptr error) {
+    box->put_outcome(std::move(turn), error);
+  };
+  service.engine_.submit(std::move(job), stop.get_token());
+}
+
+asio::awaitable<RunningReply::Update> RunningReply::next(asio::steady_timer::time_point until) {
+  Box::Mail mail = box_->take();
+  if (!mail.prefill_fraction && !mail.outcome && !mail.error) {
+    co_await listener_.wait(until);
+    mail = box_->take();
+  }
+  if (mail.error) rethrow_as_api_error(mail.error);
+  Update update;
+  update.delta = std::move(mail.delta);
+  update.started = mail.prefill_fraction.has_value();
+  if (update.started) usage_.cached_tokens = mail.reused;
+  reasoning_ += update.delta.reasoning;
+  content_ += update.delta.content;
+  if (mail.outcome) update.finished = finish(std::move(*mail.outcome), update.delta);
+  update.usage = usage_;
+  co_return update;
+}
+
+// Adds to `last` what the parser, or a search for stop texts, held back to the end.
+FinishedReply RunningReply::finish(model::Turn turn, model::Delta& last) {
+  using Finish = FinishedReply::Finish;
+  const std::string& stop_text = watch_->stop_texts.found();
+  if (turn.stop == model::Stop::interrupted && stop_text.empty()) {
+    throw ApiError(503, "the server is stopping");
+  }
+  usage_.cached_tokens = turn.usage.reused;
+  usage_.reply_tokens = static_cast<int>(turn.tokens.size());
+  model::Said said =
+      model::said_of(*service_.model_.format, *service_.model_.tokenizer, turn.tokens, thinking_);
+  usage_.reasoning_tokens = static_cast<int>(said.reasoning.size());
+  ModelService::Totals& totals = service_.totals_;
+  ++totals.replies;
+  totals.prompt_tokens += usage_.prompt_tokens;
+  totals.cached_tokens += usage_.cached_tokens;
+  totals.reply_tokens += usage_.reply_tokens;
+
+  if (turn.reasoning.starts_with(reasoning_)) {
+    last.reasoning += turn.reasoning.substr(reasoning_.size());
+  }
+  FinishedReply reply{Finish::end, stop_text, std::move(turn.reasoning), content_, {}, usage_};
+  if (!stop_text.empty()) {
+    reply.finish = Finish::stop_text;
+    return reply;
+  }
+  if (turn.content.starts_with(content_)) last.content += turn.content.substr(content_.size());
+  reply.content = std::move(turn.content);
+  reply.calls = std::move(turn.calls);
+  for (model::ToolCall& call : reply.calls) call.id = random_id("call_");
+  if (!reply.calls.empty()) reply.finish = Finish::calls;
+  if (turn.stop == model::Stop::length || turn.stop == model::Stop::context_full) {
+    reply.finish = Finish::length;
+  }
+  if (!begun_) remember(reply, std::move(said));
+  return reply;
+}
+
+void RunningReply::remember(const FinishedReply& reply, model::Said said) {
+  service_.memory_.add({owner_, answered_, reply.content, reply.calls,
+                        std::make_shared<const model::Said>(std::move(said))});
+}
+
+}  // namespace corvid::runtime

@@ -1,0 +1,135 @@
+#include "runtime/serve/reply_memory.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <ranges>
+
+namespace corvid::runtime {
+namespace {
+
+using model::Message;
+using model::Role;
+using model::ToolCall;
+using Json = nlohmann::json;
+
+constexpr int kVersion = 1;  // of what save() writes
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kSpace);
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
+}
+
+// In whatever order and spelling.
+bool same_json(const std::string& a, const std::string& b) {
+  return a == b || Json::parse(a, nullptr, false) == Json::parse(b, nullptr, false);
+}
+
+bool same_call(const ToolCall& a, const ToolCall& b) {
+  return a.id == b.id && a.name == b.name && same_json(a.arguments, b.arguments);
+}
+
+bool repeats(const Message& message, const ReplyMemory::Reply& reply) {
+  const std::string_view content = trimmed(message.content);
+  const bool stripped = content.empty() && !reply.calls.empty();
+  return (stripped || content == trimmed(reply.content)) &&
+         std::ranges::equal(message.calls, reply.calls, same_call);
+}
+
+Json to_json(const ReplyMemory::Reply& reply) {
+  Json json{{"owner", reply.owner},
+            {"answered", reply.answered},
+            {"content", reply.content},
+            {"thinking", reply.said->thinking == model::Thinking::on},
+            {"reasoning", reply.said->reasoning},
+            {"rest", reply.said->rest},
+            {"ended", reply.said->ended},
+            {"calls", Json::array()}};
+  for (const ToolCall& call : reply.calls) {
+    json["calls"].push_back({call.id, call.name, call.arguments});
+  }
+  return json;
+}
+
+ReplyMemory::Reply from_json(const Json& json) {
+  ReplyMemory::Reply reply{json.at("owner"), json.at("answered"), json.at("content"), {}, {}};
+  for (const Json& call : json.at("calls")) {
+    reply.calls.push_back({call.at(0), call.at(1), call.at(2)});
+  }
+  const bool thinking = json.at("thinking");
+  reply.said = std::make_shared<const model::Said>(
+      model::Said{thinking ? model::Thinking::on : model::Thinking::off, json.at("reasoning"),
+                  json.at("rest"), json.at("ended")});
+  return reply;
+}
+
+std::size_t size_of(const ReplyMemory::Reply& reply) {
+  return reply.said->reasoning.size() + reply.said->rest.size();
+}
+
+}  // namespace
+
+std::string_view answered_by(std::span<const Message> messages) {
+  for (const Message& message : std::views::reverse(messages)) {
+    if (message.role != Role::assistant) return message.content;
+  }
+  return {};
+}
+
+std::string ReplyMemory::key_of(const Reply& reply) {
+  const std::string owner = std::to_string(reply.owner);
+  if (!reply.calls.empty()) return owner + "c" + reply.calls[0].id;
+  std::string key = owner + "t";
+  key.append(trimmed(reply.content)).append("\0", 1).append(trimmed(reply.answered));
+  return key;
+}
+
+void ReplyMemory::add(Reply reply) {
+  std::string key = key_of(reply);
+  if (const auto known = places_.find(key); known != places_.end()) {
+    n_tokens_ -= size_of(*known->second);
+    replies_.erase(known->second);
+    places_.erase(known);
+  }
+  n_tokens_ += size_of(reply);
+  replies_.push_back(std::move(reply));
+  places_.emplace(std::move(key), std::prev(replies_.end()));
+  while (n_tokens_ > limit_tokens_ && replies_.size() > 1) {
+    n_tokens_ -= size_of(replies_.front());
+    places_.erase(key_of(replies_.front()));
+    replies_.pop_front();
+  }
+}
+
+void ReplyMemory::recall(std::uint64_t owner, std::vector<Message>& messages) {
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    Message& message = messages[i];
+    if (message.role != Role::assistant) continue;
+    const std::string_view answered = answered_by(std::span(messages).first(i));
+    const auto found =
+        places_.find(key_of({owner, std::string(answered), message.content, message.calls, {}}));
+    if (found == places_.end() || !repeats(message, *found->second)) continue;
+    message.said = found->second->said;
+    replies_.splice(replies_.end(), replies_, found->second);
+  }
+}
+
+std::string ReplyMemory::save() const {
+  Json replies = Json::array();
+  for (const Reply& reply : replies_) replies.push_back(to_json(reply));
+  const auto bytes = Json::to_cbor({{"version", kVersion}, {"replies", std::move(replies)}});
+  return {bytes.begin(), bytes.end()};
+}
+
+void ReplyMemory::load(std::string_view bytes) {
+  try {
+    const Json json = Json::from_cbor(bytes);
+    if (json.at("version") != kVersion) return;
+    for (const Json& reply : json.at("replies")) add(from_json(reply));
+  } catch (const Json::exception&) {
+    // Written by another version, or damaged: what it knew is rendered from its text.
+  }
+}
+
+}  // namespace corvid::runtime

@@ -1,0 +1,229 @@
+#include "runtime/serve/responses.h"
+
+#include "model/text/json_text.h"
+#include "runtime/json_line.h"
+#include "runtime/serve/responses_request.h"
+
+namespace corvid::runtime {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json usage_json(const ReplyUsage& usage) {
+  return {{"input_tokens", usage.prompt_tokens},
+          {"input_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
+          {"output_tokens", usage.reply_tokens},
+          {"output_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}},
+          {"total_tokens", usage.prompt_tokens + usage.reply_tokens}};
+}
+
+// The text that a custom tool is called with.
+std::string custom_input(const std::string& arguments) {
+  for (const model::JsonMember& member : model::json_members(arguments)) {
+    if (member.value.starts_with('"')) return model::json_unquote(member.value);
+  }
+  return arguments;
+}
+
+// A whole answer goes through the same events as a stream; only its end is told.
+class Writer : public ReplyWriter {
+ public:
+  Writer(std::string model, ResponsesRequest request)
+      : model_(std::move(model)),
+        tools_(std::move(request.tools)),
+        encrypted_(request.wants_encrypted_reasoning),
+        echo_(std::move(request.echo)) {}
+
+  std::string begin(const ReplyUsage&) override {
+    std::string events = event("response.created", {{"response", response("in_progress")}});
+    events += event("response.in_progress", {{"response", response("in_progress")}});
+    return events;
+  }
+
+  std::string grow(const model::Delta& delta) override {
+    std::string events;
+    if (!delta.reasoning.empty()) {
+      events += enter(Open::reasoning);
+      events += text_event("response.reasoning_text.delta", "delta", delta.reasoning);
+      text_ += delta.reasoning;
+    }
+    if (!delta.content.empty()) {
+      events += enter(Open::message);
+      events += text_event("response.output_text.delta", "delta", delta.content);
+      text_ += delta.content;
+    }
+    return events;
+  }
+
+  std::string end(const FinishedReply& reply) override {
+    std::string events = enter(Open::none);
+    for (const model::ToolCall& call : reply.calls) events += tell_call(call);
+    usage_ = usage_json(reply.usage);
+    const bool cut = reply.finish == FinishedReply::Finish::length;
+    const std::string status = cut ? "incomplete" : "completed";
+    if (cut) incomplete_ = {{"reason", "max_output_tokens"}};
+    if (!cut) completed_at_ = seconds_since_epoch();
+    return events + event("response." + status, {{"response", response(status)}});
+  }
+
+  std::string fail(const ApiError& error) override {
+    error_ = {{"code", error.status() < 500 ? "invalid_prompt" : "server_error"},
+              {"message", error.what()}};
+    return event("response.failed", {{"response", response("failed")}});
+  }
+
+  std::string whole(const FinishedReply& reply) override {
+    grow({reply.reasoning, {}, {}});
+    grow({{}, reply.content, {}});
+    end(reply);
+    const bool cut = reply.finish == FinishedReply::Finish::length;
+    return json_line(response(cut ? "incomplete" : "completed"));
+  }
+
+ private:
+  enum class Open { none, reasoning, message };
+
+  Json response(std::string_view status) const {
+    Json body{{"id", id_},
+              {"object", "response"},
+              {"created_at", created_at_},
+              {"completed_at", completed_at_},
+              {"status", status},
+              {"error", error_},
+              {"incomplete_details", incomplete_},
+              {"model", model_},
+              {"output", output_},
+              {"usage", usage_},
+              {"background", false},
+              {"frequency_penalty", 0},
+              {"presence_penalty", 0},
+              {"max_tool_calls", nullptr},
+              {"prompt_cache_key", nullptr},
+              {"safety_identifier", nullptr},
+              {"store", false},
+              {"top_logprobs", 0}};
+    body.update(echo_);
+    return body;
+  }
+
+  std::string event(const std::string& type, const Json& fields) {
+    Json body{{"type", type}, {"sequence_number", sequence_++}};
+    body.update(fields);
+    return sse(type, json_line(body));
+  }
+  std::string item_event(const std::string& type, Json fields) {
+    Json body{{"item_id", item_["id"]}, {"output_index", output_.size()}};
+    body.update(fields);
+    return event(type, body);
+  }
+  std::string text_event(const std::string& type, const char* key, const std::string& text) {
+    Json fields{{"content_index", 0}, {key, text}};
+    if (open_ == Open::message) fields["logprobs"] = Json::array();
+    return item_event(type, std::move(fields));
+  }
+  Json part(const std::string& text) const {
+    if (open_ == Open::reasoning) return {{"type", "reasoning_text"}, {"text", text}};
+    return {{"type", "output_text"},
+            {"text", text},
+            {"annotations", Json::array()},
+            {"logprobs", Json::array()}};
+  }
+
+  std::string begin_item(Json item) {
+    item_ = std::move(item);
+    return event("response.output_item.added", {{"output_index", output_.size()}, {"item", item_}});
+  }
+  std::string end_item() {
+    item_["status"] = "completed";
+    std::string done =
+        event("response.output_item.done", {{"output_index", output_.size()}, {"item", item_}});
+    output_.push_back(std::move(item_));
+    return done;
+  }
+
+  // Ends the item that is open and begins one of this kind, unless it is the same.
+  std::string enter(Open open) {
+    if (open == open_) return {};
+    std::string events;
+    if (open_ != Open::none) events += end_text_item();
+    open_ = open;
+    text_.clear();
+    if (open == Open::none) return events;
+    Json item{{"id", random_id("msg_")},
+              {"type", "message"},
+              {"status", "in_progress"},
+              {"role", "assistant"},
+              {"content", Json::array()}};
+    if (open == Open::reasoning) {
+      item = {{"id", random_id("rs_")},
+              {"type", "reasoning"},
+              {"status", "in_progress"},
+              {"summary", Json::array()},
+              {"content", Json::array()}};
+      if (encrypted_) item["encrypted_content"] = item["id"];  // opaque: nothing is in it
+    }
+    events += begin_item(std::move(item));
+    return events +
+           item_event("response.content_part.added", {{"content_index", 0}, {"part", part("")}});
+  }
+
+  std::string end_text_item() {
+    const std::string done =
+        open_ == Open::reasoning ? "response.reasoning_text.done" : "response.output_text.done";
+    std::string events = text_event(done, "text", text_);
+    events +=
+        item_event("response.content_part.done", {{"content_index", 0}, {"part", part(text_)}});
+    item_["content"] = Json::array({part(text_)});
+    return events + end_item();
+  }
+
+  std::string tell_call(const model::ToolCall& call) {
+    const auto found = tools_.find(call.name);
+    ClientTool tool{call.name, "", false};
+    if (found != tools_.end()) tool = found->second;
+    const std::string key = tool.custom ? "input" : "arguments";
+    const std::string text = tool.custom ? custom_input(call.arguments) : call.arguments;
+    const std::string type = tool.custom ? "custom_tool_call" : "function_call";
+    const std::string events_of =
+        tool.custom ? "response.custom_tool_call_input" : "response.function_call_arguments";
+    Json item{{"id", random_id(tool.custom ? "ctc_" : "fc_")},
+              {"type", type},
+              {"status", "in_progress"},
+              {"call_id", call.id},
+              {"name", tool.name},
+              {key, ""}};
+    if (!tool.name_space.empty()) item["namespace"] = tool.name_space;
+    std::string events = begin_item(std::move(item));
+    events += item_event(events_of + ".delta", {{"delta", text}});
+    Json done{{key, text}};
+    if (!tool.custom) done["name"] = tool.name;
+    events += item_event(events_of + ".done", std::move(done));
+    item_[key] = text;
+    return events + end_item();
+  }
+
+  const std::string id_ = random_id("resp_");
+  const std::int64_t created_at_ = seconds_since_epoch();
+  const std::string model_;
+  const ClientTools tools_;
+  const bool encrypted_;
+  const Json echo_;
+
+  int sequence_ = 0;
+  Json output_ = Json::array();
+  Json item_;  // that is open
+  Open open_ = Open::none;
+  std::string text_;  // of the open item
+  Json usage_, error_, incomplete_, completed_at_;
+};
+
+}  // namespace
+
+ApiCall response_call(const model::JsonField& body, const std::string& model) {
+  ResponsesRequest request = read_responses_request(body);
+  ApiCall call{std::move(request.request), nullptr};
+  call.writer = std::make_unique<Writer>(model, std::move(request));
+  return call;
+}
+
+}  // namespace corvid::runtime

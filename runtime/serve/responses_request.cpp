@@ -1,0 +1,216 @@
+#include "runtime/serve/responses_request.h"
+
+#include "model/text/json_text.h"
+#include "model/text/messages.h"
+
+namespace corvid::runtime {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using model::JsonField;
+using model::Message;
+using model::Role;
+
+constexpr const char* kCustomArgument = "input";
+
+std::string custom_arguments(const std::string& input) {
+  return "{\"" + std::string(kCustomArgument) + "\": " + model::json_quote(input) + "}";
+}
+
+// A text, or a list of parts that have one.
+std::string read_text(const JsonField& content) {
+  if (!content.is_array()) return content.text();
+  std::string text;
+  for (const JsonField& part : content.items()) {
+    const std::string type = part.at("type").text();
+    if (type == "refusal") {
+      text += part.at("refusal").text();
+    } else if (type == "input_text" || type == "output_text" || type == "text" ||
+               type == "reasoning_text" || type == "summary_text") {
+      text += part.at("text").text();
+    } else {
+      part.fail("parts of type '" + type + "' cannot be read");
+    }
+  }
+  return text;
+}
+
+// The items of the input, one after the other; those of one reply become one message.
+class Input {
+ public:
+  std::vector<Message> messages;
+
+  void add(const JsonField& item) {
+    const std::string type = item.text_or("type", "message");
+    if (type == "message") {
+      add_message(item);
+    } else if (type == "reasoning") {
+      add_reasoning(item);
+    } else if (type == "function_call" || type == "custom_tool_call") {
+      add_call(item, type == "custom_tool_call");
+    } else if (type == "function_call_output" || type == "custom_tool_call_output") {
+      messages.push_back({.role = Role::tool,
+                          .content = read_text(item.at("output")),
+                          .call_id = item.at("call_id").text()});
+    } else if (type == "item_reference") {
+      item.fail("nothing is stored here: send the items themselves");
+    }
+  }
+
+ private:
+  void add_message(const JsonField& item) {
+    const JsonField role = item.at("role");
+    const auto content = item.find("content");
+    const std::string text = content ? read_text(*content) : "";
+    const std::string name = role.text();
+    if (name == "assistant") {
+      const bool joins =
+          open_reply() && messages.back().content.empty() && messages.back().calls.empty();
+      if (!joins) messages.push_back({.role = Role::assistant});
+      messages.back().content = text;
+    } else if (name == "user") {
+      messages.push_back({.role = Role::user, .content = text});
+    } else if (name == "system" || name == "developer") {
+      messages.push_back({.role = Role::system, .content = text});
+    } else {
+      role.fail("'" + name + "' is none of user, assistant, system, developer");
+    }
+  }
+
+  void add_reasoning(const JsonField& item) {
+    messages.push_back({.role = Role::assistant});
+    if (const auto content = item.find("content")) messages.back().reasoning = read_text(*content);
+  }
+
+  void add_call(const JsonField& item, bool custom) {
+    if (!open_reply()) messages.push_back({.role = Role::assistant});
+    std::string name = item.at("name").text();
+    if (const auto space = item.find("namespace")) name = space->text() + "." + name;
+    std::string arguments;
+    if (custom) {
+      arguments = custom_arguments(item.at("input").text());
+    } else {
+      arguments = model::read_arguments(item.at("arguments"));
+    }
+    messages.back().calls.push_back(
+        {item.at("call_id").text(), std::move(name), std::move(arguments)});
+  }
+
+  bool open_reply() const { return !messages.empty() && messages.back().role == Role::assistant; }
+};
+
+void read_tool(const JsonField& tool, const std::string& name_space, ResponsesRequest& out) {
+  const std::string type = tool.at("type").text();
+  if (type == "namespace") {
+    const std::string name = tool.at("name").text();
+    for (const JsonField& inner : tool.at("tools").items()) read_tool(inner, name, out);
+    return;
+  }
+  if (type != "function" && type != "custom") return;  // one that the vendor's server would run
+  ClientTool client{tool.at("name").text(), name_space, type == "custom"};
+  model::ToolSpec spec{client.name, tool.text_or("description", ""), "{}"};
+  if (!name_space.empty()) spec.name = name_space + "." + spec.name;
+  if (client.custom) {
+    spec.parameters = R"({"type": "object", "properties": {"input": {"type": "string"}}, )"
+                      R"("required": ["input"]})";
+  } else if (const auto parameters = tool.find("parameters")) {
+    spec.parameters = model::read_schema(*parameters);
+  }
+  out.tools.emplace(spec.name, std::move(client));
+  out.request.tools.push_back(std::move(spec));
+}
+
+void read_tool_choice(const JsonField& choice, ModelRequest& request) {
+  if (!choice.is_text()) {
+    const std::string name = choice.text_or("name", "");
+    if (!name.empty()) need_call(request, choice, name);
+    return;
+  }
+  const std::string word = choice.text();
+  if (word == "none") {
+    request.rule.calls = model::ReplyRule::Calls::none;
+  } else if (word == "required") {
+    need_call(request, choice, "");
+  } else if (word != "auto") {
+    choice.fail("'" + word + "' is none of auto, none, required");
+  }
+}
+
+void read_format(const JsonField& format, ModelRequest& request) {
+  const JsonField type = format.at("type");
+  if (type.text() == "json_schema") {
+    request.rule.content_schema = model::read_schema(format.at("schema"));
+  } else if (type.text() == "json_object") {
+    request.rule.content_schema = R"({"type": "object"})";
+  } else if (type.text() != "text") {
+    type.fail("'" + type.text() + "' is none of text, json_object, json_schema");
+  }
+}
+
+// What the answer repeats of the request, with the API's own defaults.
+Json echo_of(const JsonField& body) {
+  Json echo{{"instructions", nullptr},
+            {"max_output_tokens", nullptr},
+            {"metadata", Json::object()},
+            {"parallel_tool_calls", true},
+            {"previous_response_id", nullptr},
+            {"reasoning", {{"effort", nullptr}, {"summary", nullptr}}},
+            {"service_tier", "default"},
+            {"temperature", 1.0},
+            {"text", {{"format", {{"type", "text"}}}}},
+            {"tool_choice", "auto"},
+            {"tools", Json::array()},
+            {"top_p", 1.0},
+            {"truncation", "disabled"}};
+  for (auto& [name, value] : echo.items()) {
+    if (const auto field = body.find(name.c_str())) value = field->json();
+  }
+  return echo;
+}
+
+}  // namespace
+
+ResponsesRequest read_responses_request(const JsonField& body) {
+  ResponsesRequest out;
+  ModelRequest& request = out.request;
+  for (const char* name : {"previous_response_id", "conversation"}) {
+    if (const auto field = body.find(name)) {
+      field->fail("nothing is stored here: send the whole input");
+    }
+  }
+  Input input;
+  if (const auto text = body.find("instructions")) {
+    input.messages.push_back({.role = Role::system, .content = text->text()});
+  }
+  const JsonField items = body.at("input");
+  if (items.is_text()) {
+    input.messages.push_back({.role = Role::user, .content = items.text()});
+  } else {
+    for (const JsonField& item : items.items()) input.add(item);
+  }
+  request.messages = std::move(input.messages);
+  if (const auto tools = body.find("tools")) {
+    for (const JsonField& tool : tools->items()) read_tool(tool, "", out);
+  }
+  check_tools(request.tools, "tools");
+  if (const auto choice = body.find("tool_choice")) read_tool_choice(*choice, request);
+  if (const auto text = body.find("text")) {
+    if (const auto format = text->find("format")) read_format(*format, request);
+  }
+  read_sampling(body, request);
+  if (const auto field = body.find("max_output_tokens")) {
+    request.max_tokens = read_max_tokens(*field);
+  }
+  if (const auto reasoning = body.find("reasoning")) {
+    if (reasoning->text_or("effort", "") == "none") request.thinking = model::Thinking::off;
+  }
+  if (const auto include = body.find("include")) {
+    for (const JsonField& item : include->items()) {
+      out.wants_encrypted_reasoning |= item.text() == "reasoning.encrypted_content";
+    }
+  }
+  out.echo = echo_of(body);
+  return out;
+}
+
+}  // namespace corvid::runtime

@@ -1,0 +1,307 @@
+// The shapes of /v1/messages, /v1/responses, /v1/completions and the small pages, on the real
+// server.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/memory/scratch_folder.h"
+#include "tests/runtime/serving.h"
+
+namespace corvid::runtime {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::vector<std::string> event_types(const HttpResponse& response) {
+  std::vector<std::string> types;
+  for (const std::string& data : response.events()) {
+    const std::string type = Json::parse(data)["type"];
+    if (types.empty() || types.back() != type) types.push_back(type);  // deltas come in any number
+  }
+  return types;
+}
+
+// --- /v1/messages --------------------------------------------------------------------------------
+
+Json message_body() {
+  return Json::parse(R"({"model": "corvid", "max_tokens": 500, "thinking": {"type": "enabled",
+      "budget_tokens": 100}, "messages": [{"role": "user", "content": "List the files."}],
+      "tools": [{"name": "shell", "description": "Runs", "input_schema": {"type": "object",
+      "properties": {"command": {"type": "string"}}, "required": ["command"]}}]})");
+}
+
+TEST(ServeMessages, AnswersWithThinkingTextAndCalls) {
+  TestServer server;
+  model::Turn turn = calling("shell", R"({"command": "ls"})", "I look.");
+  turn.content = "Looking.";
+  server.says(turn);
+  const Json message = server.post("/v1/messages", message_body()).json();
+  EXPECT_EQ(message["type"], "message");
+  EXPECT_EQ(message["stop_reason"], "tool_use");
+  const Json& content = message["content"];
+  ASSERT_EQ(content.size(), 3u) << message;
+  EXPECT_EQ(content[0]["thinking"], "I look.");
+  EXPECT_EQ(content[1]["text"], "Looking.");
+  EXPECT_EQ(content[2]["name"], "shell");
+  EXPECT_EQ(content[2]["input"], Json({{"command", "ls"}}));
+}
+
+TEST(ServeMessages, StreamsBlocksInOrder) {
+  TestServer server;
+  server.says(calling("shell", R"({"command": "ls"})", "I look."));
+  Json body = message_body();
+  body["stream"] = true;
+  const HttpResponse response = server.post("/v1/messages", body);
+  EXPECT_THAT(event_types(response),
+              ElementsAre("message_start", "content_block_start", "content_block_delta",
+                          "content_block_stop", "content_block_start", "content_block_delta",
+                          "content_block_stop", "message_delta", "message_stop"));
+  std::string thinking, signature, arguments;
+  for (const std::string& data : response.events("content_block_delta")) {
+    const Json delta = Json::parse(data)["delta"];
+    thinking += delta.value("thinking", "");
+    signature += delta.value("signature", "");
+    arguments += delta.value("partial_json", "");
+  }
+  EXPECT_EQ(thinking, "I look.");
+  EXPECT_FALSE(signature.empty());
+  EXPECT_EQ(Json::parse(arguments), Json({{"command", "ls"}}));
+  const Json end = Json::parse(response.events("message_delta")[0]);
+  EXPECT_EQ(end["delta"]["stop_reason"], "tool_use");
+  EXPECT_GT(end["usage"]["output_tokens"], 0);
+}
+
+TEST(ServeMessages, WithoutThinkingThereIsNone) {
+  TestServer server;
+  server.says(saying("Two files."), model::Thinking::off);
+  Json body = message_body();
+  body.erase("thinking");
+  const Json message = server.post("/v1/messages", body).json();
+  ASSERT_EQ(message["content"].size(), 1u) << message;
+  EXPECT_EQ(message["content"][0]["text"], "Two files.");
+}
+
+TEST(ServeMessages, TheBeginningOfAReplyIsGoneOnWith) {
+  TestServer server;
+  server.says(saying("b\": 1}"), model::Thinking::off);
+  Json body = message_body();
+  body.erase("tools");
+  body["messages"].push_back({{"role", "assistant"}, {"content", "{\"a"}});
+  const Json message = server.post("/v1/messages", body).json();
+  EXPECT_EQ(message["content"][0]["text"], "b\": 1}");
+}
+
+TEST(ServeMessages, CountsTokensAsARequestHasThem) {
+  TestServer server;
+  server.says(saying("ok"));
+  const Json body = message_body();
+  const Json counted = server.post("/v1/messages/count_tokens", body).json();
+  const Json usage = server.post("/v1/messages", body).json()["usage"];
+  EXPECT_EQ(counted["input_tokens"], usage["input_tokens"]);
+}
+
+TEST(ServeMessages, ErrorsHaveItsShape) {
+  TestServer server;
+  const HttpResponse response = server.post("/v1/messages", {{"messages", 5}});
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(response.json()["type"], "error");
+  EXPECT_EQ(response.json()["error"]["type"], "invalid_request_error");
+  EXPECT_EQ(response.json()["error"]["message"], "messages: not an array");
+}
+
+// --- /v1/responses -------------------------------------------------------------------------------
+
+Json response_body() {
+  return Json::parse(R"({"model": "corvid", "input": "List the files.", "instructions": "Be brief.",
+      "tools": [{"type": "function", "name": "shell", "parameters": {"type": "object",
+      "properties": {"command": {"type": "string"}}}}, {"type": "custom", "name": "patch"}]})");
+}
+
+TEST(ServeResponses, AnswersWithEveryRequiredField) {
+  TestServer server;
+  server.says(saying("Two.", "Hm."));
+  const Json response = server.post("/v1/responses", response_body()).json();
+  for (const char* field : {"id",
+                            "object",
+                            "created_at",
+                            "completed_at",
+                            "status",
+                            "incomplete_details",
+                            "model",
+                            "previous_response_id",
+                            "instructions",
+                            "output",
+                            "error",
+                            "tools",
+                            "tool_choice",
+                            "truncation",
+                            "parallel_tool_calls",
+                            "text",
+                            "top_p",
+                            "presence_penalty",
+                            "frequency_penalty",
+                            "top_logprobs",
+                            "temperature",
+                            "reasoning",
+                            "usage",
+                            "max_output_tokens",
+                            "max_tool_calls",
+                            "store",
+                            "background",
+                            "service_tier",
+                            "metadata",
+                            "safety_identifier",
+                            "prompt_cache_key"}) {
+    EXPECT_TRUE(response.contains(field)) << field;
+  }
+  EXPECT_EQ(response["status"], "completed");
+  EXPECT_EQ(response["instructions"], "Be brief.");
+  ASSERT_EQ(response["output"].size(), 2u);
+  EXPECT_EQ(response["output"][0]["content"][0]["text"], "Hm.");
+  EXPECT_EQ(response["output"][1]["content"][0]["text"], "Two.");
+}
+
+TEST(ServeResponses, StreamsItsEventsInTheOrderThatClientsCheck) {
+  TestServer server;
+  model::Turn turn = calling("shell", R"({"command": "ls"})", "I look.");
+  turn.content = "Looking.";
+  server.says(turn);
+  Json body = response_body();
+  body["stream"] = true;
+  const HttpResponse response = server.post("/v1/responses", body);
+  EXPECT_THAT(
+      event_types(response),
+      ElementsAre("response.created", "response.in_progress", "response.output_item.added",
+                  "response.content_part.added", "response.reasoning_text.delta",
+                  "response.reasoning_text.done", "response.content_part.done",
+                  "response.output_item.done", "response.output_item.added",
+                  "response.content_part.added", "response.output_text.delta",
+                  "response.output_text.done", "response.content_part.done",
+                  "response.output_item.done", "response.output_item.added",
+                  "response.function_call_arguments.delta", "response.function_call_arguments.done",
+                  "response.output_item.done", "response.completed"));
+  int sequence = 0;
+  for (const std::string& data : response.events()) {
+    EXPECT_EQ(Json::parse(data)["sequence_number"], sequence++);
+  }
+  const Json last = Json::parse(response.events().back())["response"];
+  EXPECT_EQ(last["output"][2]["arguments"], R"({"command": "ls"})");
+  EXPECT_GT(last["usage"]["output_tokens_details"]["reasoning_tokens"], 0);
+}
+
+TEST(ServeResponses, ACustomToolIsCalledWithItsText) {
+  TestServer server;
+  server.says(calling("patch", R"({"input": "*** Begin"})"));
+  const Json response = server.post("/v1/responses", response_body()).json();
+  const Json& item = response["output"].back();
+  EXPECT_EQ(item["type"], "custom_tool_call");
+  EXPECT_EQ(item["input"], "*** Begin");
+}
+
+TEST(ServeResponses, CutShortItIsIncomplete) {
+  TestServer server;
+  server.says(saying("one two three four"));
+  Json body = response_body();
+  body["max_output_tokens"] = 1;
+  const Json response = server.post("/v1/responses", body).json();
+  EXPECT_EQ(response["status"], "incomplete");
+  EXPECT_EQ(response["incomplete_details"]["reason"], "max_output_tokens");
+}
+
+TEST(ServeResponses, StoredStateIsRefusedClearly) {
+  TestServer server;
+  Json body = response_body();
+  body["previous_response_id"] = "resp_1";
+  const HttpResponse response = server.post("/v1/responses", body);
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(response.json()["error"]["param"], "previous_response_id");
+}
+
+// --- /v1/completions and the small pages ---------------------------------------------------------
+
+TEST(ServeCompletions, GoesOnWithAText) {
+  TestServer server;
+  for (const bool stream : {false, true}) {
+    server.says(saying(" world. And more"), model::Thinking::off);
+    const HttpResponse response =
+        server.post("/v1/completions",
+                    {{"prompt", "Hello"}, {"stop", "And"}, {"max_tokens", 50}, {"stream", stream}});
+    ASSERT_EQ(response.status, 200) << response.body;
+    std::string text;
+    if (stream) {
+      for (const std::string& data : response.events()) {
+        if (data != "[DONE]") text += Json::parse(data)["choices"][0]["text"].get<std::string>();
+      }
+    } else {
+      text = response.json()["choices"][0]["text"];
+    }
+    EXPECT_EQ(text, " world. ");
+  }
+}
+
+TEST(ServePages, TokensComeAndGo) {
+  TestServer server;
+  const std::string text = "Größe <｜User｜> 3";
+  const Json tokens = server.post("/tokenize", {{"content", text}}).json()["tokens"];
+  EXPECT_THAT(tokens, Not(Contains(*server.scripted.model.tokenizer->special("<｜User｜>"))));
+  EXPECT_EQ(server.post("/detokenize", {{"tokens", tokens}}).json()["content"], text);
+  const HttpResponse refused = server.post("/detokenize", {{"tokens", {1, 99'999'999}}});
+  EXPECT_EQ(refused.json()["error"]["param"], "tokens[1]");
+}
+
+TEST(ServePages, MetricsHaveNumbersAndNoText) {
+  TestServer server;
+  server.says(saying("a secret answer"), model::Thinking::off);
+  server.post("/v1/completions", {{"prompt", "a secret question"}});
+  const HttpResponse metrics = server.get("/metrics");
+  EXPECT_THAT(metrics.body, HasSubstr("corvid_replies_total 1\n"));
+  EXPECT_THAT(metrics.body, HasSubstr("corvid_requests_running 0\n"));
+  EXPECT_THAT(metrics.body, Not(HasSubstr("secret")));
+}
+
+TEST(ServePages, TheModelIsListed) {
+  TestServer server;
+  const Json models = server.get("/v1/models").json();
+  EXPECT_EQ(models["data"][0]["id"], "corvid");
+  EXPECT_GT(models["data"][0]["context_length"], 1000);
+}
+
+// --- What stays ----------------------------------------------------------------------------------
+
+TEST(ServeRestart, TheNextRequestPrefillsOnlyWhatIsNew) {
+  const ScratchFolder folder;
+  Json body = message_body();
+  int n_tokens = 0;
+  for (int i = 0; i < 4; ++i) {  // each with a server of its own
+    ServeOptions options;
+    const ScriptedModel scripted;
+    options.contexts.snapshots = std::make_shared<memory::Snapshots>(
+        folder.path(), scripted.model.engine->fingerprint(), 1u << 30);
+    TestServer server(std::move(options));
+    if (i < 2) {
+      server.says(calling("shell", R"({"command": "ls"})", "A secret thought."));
+      server.says(calling("shell", R"({"command": "pwd"})", "Another one."));
+    } else {
+      server.says(saying("Done."));
+    }
+    for (int j = 0; j < (i < 2 ? 2 : 1); ++j) {
+      const Json message = server.post("/v1/messages", body).json();
+      const Json& usage = message["usage"];
+      EXPECT_EQ(usage["cache_read_input_tokens"], std::max(0, n_tokens - 2)) << message;
+      const int cached = usage["cache_read_input_tokens"];
+      n_tokens = usage["input_tokens"].get<int>() + cached + usage["output_tokens"].get<int>();
+      Json said = message["content"];
+      if (said[0]["type"] == "thinking") said.erase(0);
+      body["messages"].push_back({{"role", "assistant"}, {"content", said}});
+      if (said.empty() || said.back()["type"] != "tool_use") return;
+      const Json result = {
+          {"type", "tool_result"}, {"tool_use_id", said.back()["id"]}, {"content", "a b"}};
+      body["messages"].push_back({{"role", "user"}, {"content", Json::array({result})}});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace corvid::runtime
