@@ -134,13 +134,11 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
   const Address states = absorbed + absorbed_floats * 4;
 
   commands_.barrier();
-  multiply({.weights = &k_b,
+  multiply({.targets = {Target{&k_b, absorbed, heads * latent}},
             .matrices = int(heads),
             .x = address(query),
-            .y = absorbed,
             .x_stride = stride(query),
             .x_step = nope + rope,
-            .y_stride = heads * latent,
             .y_step = latent,
             .n_rows = n});
 
@@ -179,13 +177,11 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
 
   const Tensor out = attention.out.slice(first, n);
   commands_.barrier();
-  multiply({.weights = &v_b,
+  multiply({.targets = {Target{&v_b, address(out), stride(out)}},
             .matrices = int(heads),
             .x = absorbed,
-            .y = address(out),
             .x_stride = heads * latent,
             .x_step = latent,
-            .y_stride = stride(out),
             .y_step = Number(v_b.rows),
             .n_rows = n});
   for (int i = first; i < first + n; ++i) {

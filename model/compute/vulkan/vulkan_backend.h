@@ -7,6 +7,7 @@
 // Sums are taken in a fixed order: the same calls give the same bits.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,11 +80,16 @@ class VulkanBackend final : public Backend {
     std::uint32_t n_tiles = 0;  // 0: not grouped
   };
   // One or more matrices times rows of input, without the kernel's tiling.
+  struct Target {
+    const Weights* weights = nullptr;
+    VkDeviceAddress y = 0;
+    std::uint32_t y_stride = 0;  // in floats, as those below
+  };
   struct Product {
-    const Weights* weights;
+    std::array<Target, 3> targets;  // of one format and as many columns
     int matrices = 1;
-    VkDeviceAddress x = 0, y = 0;
-    std::uint32_t x_stride = 0, x_step = 0, y_stride = 0, y_step = 0;  // in floats
+    VkDeviceAddress x = 0;
+    std::uint32_t x_stride = 0, x_step = 0, y_step = 0;
     int n_rows = 0;
     const Norm* norm = nullptr;
     bool add = false;

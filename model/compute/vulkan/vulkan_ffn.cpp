@@ -75,11 +75,9 @@ void VulkanBackend::gate(const Tensor& x, const Norm& norm, const GatedFfn& ffn,
 
 // x += ffn.down hidden
 void VulkanBackend::add_down(const Tensor& x, const GatedFfn& ffn, Address hidden) {
-  multiply({.weights = &weights(ffn.down),
+  multiply({.targets = {Target{&weights(ffn.down), address(x), stride(x)}},
             .x = hidden,
-            .y = address(x),
             .x_stride = padded(ffn.gate.rows),
-            .y_stride = stride(x),
             .n_rows = x.rows,
             .add = true});
 }
@@ -115,11 +113,9 @@ void VulkanBackend::mix_experts(const Tensor& x, const Norm& norm, const Router&
   lay_out(Layout(reserve(ffn_, lay_out(Layout(0)))));
 
   commands_.barrier();
-  multiply({.weights = &weights(router.gate),
+  multiply({.targets = {Target{&weights(router.gate), logits, padded(router.gate.rows)}},
             .x = address(x),
-            .y = logits,
             .x_stride = stride(x),
-            .y_stride = padded(router.gate.rows),
             .n_rows = x.rows,
             .norm = &norm});
   if (shared.gate) gate(x, norm, shared, shared_hidden, nullptr);

@@ -71,45 +71,53 @@ void VulkanBackend::embed(const Matrix& table, const Tensor& x) {
 }
 
 void VulkanBackend::multiply(const Product& product) {
-  const Weights& w = *product.weights;
+  const Weights& w = *product.targets[0].weights;
   const int tile = tile_for(product.n_rows);
   std::vector<Number> constants = format_constants(w.type);
   constants.insert(constants.end(), {Number(tile), product.norm != nullptr, product.add});
   struct {
-    Address weights, codebook, x, norm, y;
-    Number columns, rows, n_rows, x_stride, x_step, y_stride, y_step;
+    Address weights[3], y[3], codebook, x, norm;
+    Number rows[3], y_stride[3];
+    Number columns, n_rows, x_stride, x_step, y_step;
     float eps;
-  } push{w.slices,
-         codebook_.address,
-         product.x,
-         product.norm ? vector(product.norm->weight) : 0,
-         product.y,
-         Number(w.columns),
-         Number(w.rows),
-         Number(product.n_rows),
-         product.x_stride / 4,
-         product.x_step / 4,
-         product.y_stride,
-         product.y_step,
-         product.norm ? product.norm->eps : 0};
+  } push{.codebook = codebook_.address,
+         .x = product.x,
+         .norm = product.norm ? vector(product.norm->weight) : 0,
+         .columns = Number(w.columns),
+         .n_rows = Number(product.n_rows),
+         .x_stride = product.x_stride / 4,
+         .x_step = product.x_step / 4,
+         .y_step = product.y_step,
+         .eps = product.norm ? product.norm->eps : 0};
+  Number panels = 0;
+  for (int i = 0; i < 3 && product.targets[i].weights; ++i) {
+    const Target& target = product.targets[i];
+    push.weights[i] = target.weights->slices;
+    push.y[i] = target.y;
+    push.rows[i] = Number(target.weights->rows);
+    push.y_stride[i] = target.y_stride;
+    panels += target.weights->panels;
+    count(*target.weights, product.matrices, std::int64_t{product.n_rows} * product.matrices);
+  }
   commands_.dispatch(pipelines_.get(Kernel::multiply, constants), push,
-                     {Number(w.panels), divide_up(product.n_rows, tile), Number(product.matrices)});
-  count(w, product.matrices, std::int64_t{product.n_rows} * product.matrices);
+                     {panels, divide_up(product.n_rows, tile), Number(product.matrices)});
 }
 
+// Up to three neighbours of one format are multiplied at once.
 void VulkanBackend::project(const Tensor& x, const Norm* norm, std::span<const Projection> outs) {
   commands_.barrier();
-  for (const Projection& out : outs) {
-    assert(out.weight.columns == x.width && out.weight.rows == out.out.width);
-    assert(!norm || !norm->bias);
-    multiply({.weights = &weights(out.weight),
-              .x = address(x),
-              .y = address(out.out),
-              .x_stride = stride(x),
-              .y_stride = stride(out.out),
-              .n_rows = x.rows,
-              .norm = norm,
-              .add = out.add});
+  for (std::size_t i = 0; i < outs.size();) {
+    Product product{
+        .x = address(x), .x_stride = stride(x), .n_rows = x.rows, .norm = norm, .add = outs[i].add};
+    const Type type = weights(outs[i].weight).type;
+    for (int n = 0; n < 3 && i < outs.size(); ++n, ++i) {
+      const Projection& out = outs[i];
+      assert(out.weight.columns == x.width && out.weight.rows == out.out.width);
+      assert(!norm || !norm->bias);
+      if (weights(out.weight).type != type || out.add != product.add) break;
+      product.targets[n] = {&weights(out.weight), address(out.out), stride(out.out)};
+    }
+    multiply(product);
   }
   pace();
 }

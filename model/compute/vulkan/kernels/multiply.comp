@@ -1,11 +1,12 @@
 // y[t][r] = f[t] * sum over k of W[r][k] * norm[k] * x[t][k]       (or += with kAdd)
 //   f[t] = 1 / sqrt(mean of x[t]^2 + eps) with kNormed; else f and norm are 1.
 //
-// W [matrices][rows][columns] in panels of 16 rows; x [n_rows][columns]; y [n_rows][rows].
+// W [matrices][rows][columns] in panels of 16 rows; x [n_rows][columns]; y [n_rows][rows]. Up to
+// three W of one format, one after the other in the grid, have the same x and a y each.
 // A workgroup makes one panel of kTile rows of x. Thread (r, s) sums row r over the blocks of 32
 // columns s, s + 16, ...; the 16 sums of a row are added in order. Matrix z, which is one head
 // of an attention, has an input and an output of its own: x + z * x_step, y + z * y_step.
-// Grid: panels, n_rows / kTile, matrices.
+// Grid: panels of all W, n_rows / kTile, matrices.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
@@ -17,14 +18,15 @@ layout(constant_id = 9) const bool kNormed = false;
 layout(constant_id = 10) const bool kAdd = false;
 
 layout(push_constant) uniform Push {
-  Pointers weights;
+  Pointers weights[3];
+  Floats y[3];
   Words codebook;
   Vec4s x;
   Vec4s norm;
-  Floats y;
-  uint columns, rows, n_rows;
+  uint rows[3], y_stride[3];
+  uint columns, n_rows;
   uint x_stride, x_step;  // in vec4s
-  uint y_stride, y_step;
+  uint y_step;
   float eps;
 } p;
 
@@ -35,8 +37,12 @@ shared float squares[kTile * kSlices];            // [t][slice]
 void main() {
   const uint row = gl_LocalInvocationID.x, slice = gl_LocalInvocationID.y;
   const uint first = gl_WorkGroupID.y * kTile;
-  Words w = p.weights.v[gl_WorkGroupID.z];
-  const uint panel = gl_WorkGroupID.x * panel_words(p.columns);
+  uint out_panel = gl_WorkGroupID.x, m = 0;  // of which W
+  for (uint n; m < 2 && out_panel >= (n = (p.rows[m] + kPanelRows - 1) / kPanelRows); ++m) {
+    out_panel -= n;
+  }
+  Words w = p.weights[m].v[gl_WorkGroupID.z];
+  const uint panel = out_panel * panel_words(p.columns);
   const uint x = gl_WorkGroupID.z * p.x_step + first * p.x_stride;
   const uint last = min(kTile, p.n_rows - first) - 1;
   const uint fours = p.columns / 4;
@@ -62,14 +68,14 @@ void main() {
   }
   barrier();
   // Thread (row, t) adds up output t of its row.
-  const uint t = slice, out_row = gl_WorkGroupID.x * kPanelRows + row;
-  if (t > last || t >= kTile || out_row >= p.rows) return;
+  const uint t = slice, out_row = out_panel * kPanelRows + row;
+  if (t > last || t >= kTile || out_row >= p.rows[m]) return;
   float total = 0, all_squares = 0;
   for (uint s = 0; s < kSlices; ++s) {
     total += sums[(t * kSlices + s) * kPanelRows + row];
     if (kNormed) all_squares += squares[t * kSlices + s];
   }
   if (kNormed) total *= inversesqrt(all_squares / float(p.columns) + p.eps);
-  const uint y = gl_WorkGroupID.z * p.y_step + (first + t) * p.y_stride + out_row;
-  p.y.v[y] = kAdd ? p.y.v[y] + total : total;
+  const uint y = gl_WorkGroupID.z * p.y_step + (first + t) * p.y_stride[m] + out_row;
+  p.y[m].v[y] = kAdd ? p.y[m].v[y] + total : total;
 }
