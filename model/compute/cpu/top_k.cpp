@@ -12,7 +12,7 @@ namespace {
 std::uint32_t ordered(float score) {
   if (score != score) return 0;
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(score + 0.0f);  // -0 equals 0
-  return bits & 0x80000000 ? ~bits : bits | 0x80000000;
+  return bits ^ (0x80000000 | -(bits >> 31));
 }
 
 }  // namespace
@@ -38,13 +38,14 @@ void top_k(std::span<const float> scores, std::span<int> out) {
     prefix_mask |= digits << kShifts[pass];
     if (counts[digit] == wanted) break;  // all keys with this prefix are in
   }
+  // Which scores are in follows no pattern, so nothing branches on it.
   std::size_t n = 0;
-  for (std::size_t i = 0; i < scores.size() && n < out.size(); ++i) {
-    const std::uint32_t key = ordered(scores[i]);
-    const std::uint32_t head = key & prefix_mask;
-    if (head < prefix || (head == prefix && wanted == 0)) continue;
-    if (head == prefix) --wanted;
-    out[n++] = static_cast<int>(i);
+  for (std::size_t i = 0; n < out.size(); ++i) {
+    const std::uint32_t head = ordered(scores[i]) & prefix_mask;
+    const bool equal = (head == prefix) & (wanted > 0);
+    out[n] = static_cast<int>(i);
+    n += (head > prefix) | equal;
+    wanted -= equal;
   }
 }
 
