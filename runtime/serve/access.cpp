@@ -17,7 +17,7 @@ std::string lower_case(std::string_view text) {
 
 bool is_address(std::string_view text) {
   boost::system::error_code error;
-  asio::ip::make_address(std::string(text), error);
+  boost::asio::ip::make_address(std::string(text), error);
   return !error;
 }
 
@@ -134,7 +134,7 @@ std::uint64_t owner_of(const HttpRequest& request) {
 bool is_loopback(const std::string& host) {
   if (host == "localhost") return true;
   boost::system::error_code error;
-  const auto address = asio::ip::make_address(host, error);
+  const auto address = boost::asio::ip::make_address(host, error);
   return !error && address.is_loopback();
 }
 

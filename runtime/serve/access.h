@@ -7,13 +7,14 @@
 // names one; keys are compared in constant time. Immutable; any thread.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "runtime/serve/api_error.h"
-#include "runtime/serve/http_server.h"
+#include "runtime/serve/http.h"
 
 namespace corvid::runtime {
 

@@ -59,16 +59,6 @@ std::string why(int status) {
 
 }  // namespace
 
-std::optional<std::string_view> HttpRequest::header(std::string_view name) const {
-  const std::string* found = nullptr;
-  for (const auto& [key, value] : headers) {
-    if (key != name) continue;
-    if (found) return std::nullopt;
-    found = &value;
-  }
-  return found ? *found : std::string_view();
-}
-
 struct Exchange::Connection : std::enable_shared_from_this<Exchange::Connection> {
   explicit Connection(tcp::socket socket) : stream(std::move(socket)) {}
 

@@ -15,31 +15,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
+
+#include "runtime/serve/http.h"
 
 namespace corvid::runtime {
 
 namespace asio = boost::asio;
-
-using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
-
-struct HttpRequest {
-  std::string method, path, query;
-  HttpHeaders headers;
-  std::string body;
-
-  // By its name in lower case; empty when there is none. nullopt: it is there several times.
-  std::optional<std::string_view> header(std::string_view name) const;
-};
-
-struct HttpAnswer {
-  int status = 200;
-  std::string body;
-  std::string type = "application/json";
-  HttpHeaders headers = {};
-};
 
 // One request and its answer, either whole or as a stream of events. Throws system_error when the
 // client is gone or does not read.
