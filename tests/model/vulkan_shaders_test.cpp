@@ -75,13 +75,18 @@ TEST(VulkanValidation, ARunIsClean) {
   std::ofstream(folder / "tokens") << "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20\n";
   const std::string log = (folder / "log").string();
   const std::string command =
-      "VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation " CORVID_BINARY " logits --backend " +
+      "VK_LOADER_DEBUG=layer VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation " CORVID_BINARY
+      " logits --backend " +
       *gpu() + " --model " CORVID_TEST_MODELS "/logits-deepseek32.gguf --chunk 19 --tokens " +
       (folder / "tokens").string() + " --out " + (folder / "out").string() + " >" + log + " 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0);
   std::stringstream text;
   text << std::ifstream(log).rdbuf();
-  EXPECT_EQ(text.str(), "");
+  const std::string said = text.str();
+  EXPECT_NE(said.find("Insert instance layer \"VK_LAYER_KHRONOS_validation\""), std::string::npos);
+  for (const char* finding : {"VUID", "UNASSIGNED", "Validation Error", "Validation Warning"}) {
+    EXPECT_EQ(said.find(finding), std::string::npos) << said;
+  }
   fs::remove_all(folder);
 }
 
