@@ -102,6 +102,11 @@ def listing(names):
   return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
+def series(names):
+  """'a, b, c': what was read from a result, one by one."""
+  return ", ".join(names)
+
+
 def tidy_path(path):
   """As the model writes it: without ./ in front and / at the end."""
   return path[2:] if path.startswith("./") else path
@@ -141,5 +146,5 @@ def maybe_missing(w, path, rate=0.07):
   return os.path.join(folder, w.file_name())
 
 
-__all__ = ["Chore", "wrap_name", "spoken_file", "spoken_folder", "in_folder", "where", "plural", "listing", "look_for", "with_file", "tidy_path",
+__all__ = ["Chore", "wrap_name", "spoken_file", "spoken_folder", "in_folder", "where", "plural", "listing", "series", "look_for", "with_file", "tidy_path",
            "maybe_missing", "ok", "body"]

@@ -6,12 +6,16 @@ from chores_change import move_command, sed_quote
 from chores_count import count_files, count_lines, disk_use, largest, newest, some_folder, total_lines
 from chores_git import git_branch, git_log
 from chores_look import find_name, part_of_file, read_value, search
+from chores_pairs import bytes_of_kind, newer_of_two
+from chores_texts import most_lines, search_file_count, search_function, text_lines
+from chores_values import nested_value
 from chores_write import append_command, payload, said, some_file
 import phrases
 from world import WORDS, edit, ok, quote, shell, write
 
 VALUES = {count_files: 5, count_lines: 4, total_lines: 2, largest: 4, newest: 4, disk_use: 2, find_name: 2, search: 5, read_value: 4, part_of_file: 2,
-          git_log: 3, git_branch: 1}
+          git_log: 3, git_branch: 1, text_lines: 1.5, most_lines: 1.5, search_file_count: 1, search_function: 1, bytes_of_kind: 1, newer_of_two: 1.5,
+          nested_value: 2.5}
 
 
 def into_file(w):
@@ -166,9 +170,12 @@ def folder_then(w):
 
     def play():
       yield f"Create {d}. {verb} {listing(files)} there.", shell(move_command("cp" if copy else "mv", files, d))
-      rows = body((yield f"List {d}.", shell(f"ls {quote(d)}")))
       if kind == "move count":
-        return f"There are {len(rows)}.", f"{d} has {plural(len(rows), 'file')}: {listing(rows)}."
+        rows = body((yield f"Count the files in {d}.", shell(f"ls {quote(d)} | wc -l")))
+      else:
+        rows = body((yield f"List {d}.", shell(f"ls {quote(d)}")))
+      if kind == "move count":
+        return f"The count is {rows[0]}.", f"{d} has {plural(rows[0], 'file')}."
       return "Got it.", f"In {d}: {', '.join(rows)}."
     return Chore("chain", {}, slots, play, "folder " + kind, dict(folder=d))
   name = w.file_name()

@@ -248,8 +248,8 @@ def replace(w):
       rows = [tidy_path(x) for x in body((yield f"Find the {files} {where(d)} with {old}.", shell(f"grep -rlF {which}-- {quote(old)} {quote(d)}")))]
       if not rows:
         return "Nothing contains it.", f"No {files[:-1]} {where(d)} contains {old}, so nothing was changed."
-      yield f"Replace {old} by {new} in {listing(rows)}.", shell(f"sed -i {sed} {' '.join(quote(x) for x in rows)}")
-      return "It is done.", f"Replaced {old} by {new} in {listing(rows)}."
+      yield f"Replace {old} by {new} in {series(rows)}.", shell(f"sed -i {sed} {' '.join(quote(x) for x in rows)}")
+      return "It is done.", f"Replaced {old} by {new} in {series(rows)}."
     if kind == "all":
       return (yield from changing_all(p))
     res = yield f"Replace {old} by {new} in {p}.", edit(p, old, new)

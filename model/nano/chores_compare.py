@@ -99,7 +99,7 @@ def compare(w):
     rows = body((yield f"Show the lines of {a} that {b} lacks.", shell(f"grep -vxFf {quote(b)} {quote(a)}")))
     if not rows:
       return "There is none.", f"{b} has every line of {a}."
-    return f"There {'is' if len(rows) == 1 else 'are'} {len(rows)}.", f"Only in {a}: " + "; ".join(rows)
+    return "Got it.", f"Only in {a}: " + "; ".join(rows)
 
   def play_count():
     n = facts["value"] = body((yield f"Count the lines that differ in {a} and {b}.", shell(f"diff -y --suppress-common-lines {quote(a)} {quote(b)} | wc -l")))[0]
@@ -137,5 +137,5 @@ def compare_folders(w):
     only = [x.split(": ", 1)[1] for x in rows if x.startswith(f"Only in {a}: ")]
     if not only:
       return "None is missing.", f"{b} has every file of {a}."
-    return f"{'1 is' if len(only) == 1 else f'{len(only)} are'} missing.", f"Only in {a}: {listing(only)}."
+    return "Got it.", f"Only in {a}: {series(only)}."
   return Chore("compare", {}, slots, play, "compare folders")

@@ -187,7 +187,7 @@ def largest(w):
     if n == 1:
       facts["value"] = facts["file"] = rows[0][1]
       return f"It is {rows[0][1]}.", f"The {std} {E}file {where(d)} is {rows[0][1]} with {rows[0][0]} bytes."
-    return "The list is there.", f"The {std} {E}files {where(d)} are " + listing([f"{p} ({s} bytes)" for s, p in rows]) + "."
+    return "The list is there.", f"The {std} {E}files {where(d)} are " + series([f"{p} ({s} bytes)" for s, p in rows]) + "."
   return Chore("largest", moods, slots, play, "largest" if n == 1 else "largest many", facts)
 
 
@@ -228,7 +228,7 @@ def newest(w):
     if n == 1:
       facts["value"] = facts["file"] = rows[0]
       return f"It is {rows[0]}.", f"The {std} {E}file {where(d)} is {rows[0]}."
-    return "The list is there.", f"The {std} {E}files {where(d)} are {listing(rows)}."
+    return "The list is there.", f"The {std} {E}files {where(d)} are {series(rows)}."
   return Chore("newest", moods, slots, play, ("newest" if new else "oldest") if n == 1 else "newest many", facts)
 
 

@@ -5,6 +5,7 @@ from chores import *
 from chores_change import move_command, suffix
 from chores_count import number
 from chores_git import log_play, log_questions
+from chores_pairs import bytes_of_kind
 from chores_tests import repair
 from chores_write import append_command, new_value, said
 from world import edit, quote, shell, write
@@ -242,6 +243,8 @@ def other_ext(w, before):
     def play():
       n = c.facts["value"] = number((yield f"Count the lines of all .{ext} files {where(d)}.", shell(f"find {quote(d)} -type f -name '*.{ext}' -exec cat {{}} + | wc -l")))
       return f"The total is {n}.", f"The .{ext} files {where(d)} have {plural(n, 'line')} in total."
+  elif key == "disk ext":
+    return bytes_of_kind(w, (d, ext, slots))
   else:
     c = chore("other kind", slots, None, folder_searched=d, ext=ext)
 
@@ -252,7 +255,7 @@ def other_ext(w, before):
       c.facts["file" if len(rows) == 1 else "files"] = rows[0] if len(rows) == 1 else rows
       if len(rows) == 1:
         return f"It is {rows[0]}.", f"Found it: {rows[0]}."
-      return f"{len(rows)} were found.", f"Found {len(rows)}: {listing(rows)}."
+      return "Got it.", f"Found: {series(rows)}."
   c.key, c.play, c.facts["same"] = "follow other kind", play, before.key
   return c
 
@@ -353,7 +356,7 @@ def in_hit(w, facts):
       if len(rows) == 1:
         n, line = rows[0].split(":", 1)
         return f"It is at line {n}.", f"{text} is at line {n} of {f}: {line}"
-      return f"There are {len(rows)} matches.", f"{text} is at lines {listing([x.split(':', 1)[0] for x in rows])} of {f}."
+      return "Got it.", f"{text} is at lines {series([x.split(':', 1)[0] for x in rows])} of {f}."
     return chore("which line", {}, play, file=f)
   new = w.term()
   if "\n".join(lines_of(w, f)).count(text) != 1:
@@ -385,7 +388,7 @@ def git_next(w, before):
     if before.key == "branch current":
       def play():
         rows = body((yield "List the branches.", shell("git branch --format='%(refname:short)'")))
-        return f"There are {len(rows)}.", f"The branches are {listing(rows)}." if len(rows) > 1 else f"The only branch is {rows[0]}."
+        return "Got it.", f"The branches are {series(rows)}." if len(rows) > 1 else f"The only branch is {rows[0]}."
       return chore("branches", {}, play)
 
     def play():
@@ -440,7 +443,7 @@ def after(w, before):
     found += [(correct_replace, [w, facts])] * 9
   if f and facts.get("before"):
     found += [(correct_name, [w, facts])] * 9
-  if before.key in ("count ext", "total", "find ext") and facts.get("ext"):
+  if before.key in ("count ext", "total", "find ext", "disk ext") and facts.get("ext"):
     found += [(other_ext, [w, before])] * 12
   if facts.get("extreme"):
     found += [(other_end, [w, facts])] * 14

@@ -65,10 +65,11 @@ def git_branch(w):
       moods = {"do": ["count the [git] branches{h}", "count how many branches there are{h}"], "q": ["how many [git] branches are there{h}", "how many branches does this (repo|repository) have", "how many branches exist{h}"], "np": ["the number of [git] branches{h}"], "iq": ["how many branches there are{h}"]}
 
     def play():
-      rows = body((yield "List the branches.", shell("git branch --format='%(refname:short)'")))
       if kind == "count":
-        return f"There are {len(rows)}.", f"There {'is 1 branch' if len(rows) == 1 else f'are {len(rows)} branches'}: {listing(rows)}."
-      return f"There are {len(rows)}.", f"The branches are {listing(rows)}." if len(rows) > 1 else f"The only branch is {rows[0]}."
+        n = body((yield "Count the branches.", shell("git branch | wc -l")))[0]
+        return f"The count is {n}.", f"There {'is 1 branch' if n == '1' else f'are {n} branches'}."
+      rows = body((yield "List the branches.", shell("git branch --format='%(refname:short)'")))
+      return "Got it.", f"The branches are {series(rows)}." if len(rows) > 1 else f"The only branch is {rows[0]}."
   elif kind == "create":
     stay = r.random() < 0.3
     moods = {"do": ["create a [new] [git] branch (called|named) {b}", "create the branch {b}", "start a new branch {b}", "make a [git] branch {b}", "create and (check out|switch to) a [new] branch {b}", "open a new branch {b}", "branch off as {b}", "start a [feature] branch (called|named) {b}"]} if not stay else {
@@ -130,11 +131,11 @@ def log_questions(n, word, path):
       "list": ({"do": ["list the {l} {n} commits{h}", "show the {l} {n} commits{h}", "show the {n} {l} commits{h}", "show the {l} {n} commit messages{h}", "show the [git] log{h} for the {l} {n} commits"], "q": ["what are the {l} {n} commits{h}", "what were the {l} {n} commits{h}", "which are the {n} {l} commits{h}"], "np": ["the {l} {n} commits{h}", "the messages of the {l} {n} commits{h}", "the subjects of the {n} {l} commits{h}"], "iq": ["what the {l} {n} commits are{h}"]},
                f"git log -{n} --format=%s", f"Show the last {n} commits.", lambda x: f"The last {len(x)} commits are: " + "; ".join(x) if len(x) > 1 else f"The only commit is: {x[0]}"),
       "files": ({"do": ["list the files (changed|touched) (in|by) the {l} commit{h}", "show which files the {l} commit changed", "find out what the {l} commit touched{h}"], "q": ["which files did the {l} commit (change|touch|modify)", "which files were changed (in|by) the {l} commit{h}", "what files are in the {l} commit{h}", "what did the {l} commit change"], "np": ["the files (changed|touched) (in|by) the {l} commit{h}", "the files of the {l} commit{h}"], "iq": ["which files the {l} commit (changed|touched)", "which files were changed in the {l} commit{h}"]},
-                "git show --format= --name-only HEAD", "Show the files of the last commit.", lambda x: f"The last commit changed {listing(x)}."),
+                "git show --format= --name-only HEAD", "Show the files of the last commit.", lambda x: f"The last commit changed {series(x)}."),
       "first": ({"do": ["show the message of the first commit{h}", "find the (first|oldest|very first) commit{h}"], "q": ["what is the (first|oldest|very first) commit [message]{h}", "what was the (first|initial|oldest) commit{h}"], "np": ["the message of the (first|oldest) commit{h}", "the first commit{h}"], "iq": ["what the first commit was{h}"]},
                 "git log --reverse --format=%s | head -n 1", "Show the first commit.", lambda x: f"The first commit is: {x[0]}"),
       "grep": ({"do": ["find the commit (that mentions|mentioning|about) {w}{h}", "search the [git] (log|history) for {w}", "find commits with {w} in the message{h}", "look for {w} in the commit messages{h}"], "q": ["which commit mentions {w}{h}", "which commits have {w} in their message{h}", "is there a commit about {w}{h}"], "np": ["the commit that mentions {w}{h}", "the commit message with {w}"], "iq": ["which commit mentions {w}{h}"]},
-               f"git log --oneline --grep={quote(word)}", f"Search the log for {word}.", lambda x: f"Found {listing(x)}." if x else f"No commit mentions {word}."),
+               f"git log --oneline --grep={quote(word)}", f"Search the log for {word}.", lambda x: f"Found {series(x)}." if x else f"No commit mentions {word}."),
       "byfile": ({"do": ["show the commits that (changed|touched) {f}", "list the commits for {f}", "show the [git] (log|history) of {f}"], "q": ["which commits (changed|touched) {f}", "what commits are there for {f}"], "np": ["the [git] (history|log) of {f}", "the commits that touched {f}"], "iq": ["which commits changed {f}"]},
                  f"git log --format=%s -- {quote(path)}", f"Show the commits of {path}.", lambda x: f"{path} was changed by: " + "; ".join(x) if x else f"No commit changed {path}."),
       "date": ({"do": ["find out when the {l} commit was made{h}", "show the date of the {l} commit{h}"], "q": ["when was the {l} commit [made]{h}", "what is the date of the {l} commit{h}", "on what day was the {l} commit made{h}", "when did someone last commit{h}"], "np": ["the date of the {l} commit{h}", "the day of the {l} commit{h}"], "iq": ["when the {l} commit was made{h}"]},
@@ -193,7 +194,7 @@ def git_status(w):
       found = [x[3:] for x in rows if x[0] not in " ?"]
       if not found:
         return "There are none.", "No files are staged."
-      return f"There {'is' if len(found) == 1 else 'are'} {len(found)}.", f"The staged files are {listing(found)}." if len(found) > 1 else f"{found[0]} is staged."
+      return "Got it.", f"The staged files are {series(found)}." if len(found) > 1 else f"{found[0]} is staged."
     for x in rows:
       code = (x[:2].strip() or "?")[0]
       groups.setdefault(names.get(code, "changed"), []).append(x[3:])
@@ -201,10 +202,10 @@ def git_status(w):
       found = groups.get(kind, [])
       if not found:
         return "There are none.", f"No files are {kind}."
-      return f"There {'is' if len(found) == 1 else 'are'} {len(found)}.", f"The {kind} files are {listing(found)}." if len(found) > 1 else f"{found[0]} is {kind}."
+      return "Got it.", f"The {kind} files are {series(found)}." if len(found) > 1 else f"{found[0]} is {kind}."
     if not rows:
       return "There is nothing.", "The working tree is clean, nothing is uncommitted."
-    return "There are changes.", "Uncommitted changes: " + "; ".join(f"{k} {listing(v)}" for k, v in groups.items()) + "."
+    return "There are changes.", "Uncommitted changes: " + "; ".join(f"{k} {series(v)}" for k, v in groups.items()) + "."
   return Chore("git status", moods, slots, play, "status " + kind, dict(kind=kind))
 
 
@@ -241,7 +242,7 @@ def git_diff(w):
     if not rows:
       return "Nothing changed.", "Nothing changed since the last commit." if kind != "file" else f"Nothing changed in {f} since the last commit."
     if kind == "names":
-      return "Got it.", f"{listing(rows)} {'differs' if len(rows) == 1 else 'differ'} from the last commit."
+      return "Got it.", f"{series(rows)} {'differs' if len(rows) == 1 else 'differ'} from the last commit."
     said, name = [], ""
     for x in rows:
       if x.startswith("+++ "):
@@ -256,6 +257,30 @@ def git_diff(w):
         said.append(f"added: {x[1:]}")
     return "Got it.", f"In {name or f}, " + "; ".join(said)
   return Chore("git diff", moods, slots, play, "diff " + kind, dict(kind=kind))
+
+
+def git_numbers(w):
+  """How many lines were added to or removed from a file and not committed."""
+  r = w.rng
+  _, files = repository(w)
+  f = r.choice(files)
+  full = w.root + "/" + f
+  lines = open(full, encoding="utf-8").read().splitlines()
+  if r.random() < 0.93:
+    for _ in range(r.randrange(0, min(4, len(lines)))):
+      del lines[r.randrange(len(lines))]
+    for _ in range(r.randrange(0, 6)):
+      lines.insert(r.randrange(len(lines) + 1), w.line())
+    open(full, "w", encoding="utf-8").write("".join(x + "\n" for x in lines))
+  kind = r.choice(["added", "added", "removed"])
+
+  def play():
+    rows = body((yield f"Count the lines {kind} in {f}.", shell(f"git diff --numstat {quote(f)}")))
+    if not rows:
+      return "Nothing changed.", f"Nothing changed in {f} since the last commit."
+    n = rows[0].split("\t")[0 if kind == "added" else 1]
+    return f"The count is {n}.", f"{plural(n, 'line')} {'was' if n == '1' else 'were'} {kind} in {f} since the last commit."
+  return Chore("git diff", {}, dict(f=spoken_file(w, f), h=in_repo(w)), play, "diff " + kind, dict(kind=kind))
 
 
 def git_commit(w):

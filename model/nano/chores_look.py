@@ -71,7 +71,7 @@ def find_name(w):
     if len(rows) == 1:
       facts["value"] = rows[0]
       return f"It is {rows[0]}.", f"Found it: {rows[0]}."
-    return f"{len(rows)} were found.", f"Found {len(rows)}: {listing(rows)}."
+    return "Got it.", f"Found: {series(rows)}."
   return Chore("find", moods, slots, play, "find " + kind, facts)
 
 
@@ -122,7 +122,7 @@ def search(w):
         facts["value"] = facts["file"] = rows[0]
       if not rows:
         return "Nothing contains it.", f"No file {where(d)} contains {text}."
-      return f"It is in {plural(len(rows), 'file')}.", f"{text} is in {listing(rows)}."
+      return "Got it.", f"{text} is in {series(rows)}."
   elif kind == "lines":
     moods = {"do": ["show [all] [the] lines {i} (containing|that contain|with) {t}", "find every line {i} that contains {t}", "search {d} for {t} and show the lines", "print the matching lines for {t} {i}", "list the lines {i} that mention {t}", "find where {t} is {i}, with line numbers"],
              "q": ["which lines {i} contain {t}", "on which (line|lines) {i} is {t}", "which lines mention {t} {i}", "at what line {i} does {t} (occur|appear)", "where exactly {i} is {t}, with file and line"],
@@ -133,7 +133,7 @@ def search(w):
       if not rows:
         return "Nothing contains it.", f"No file {where(d)} contains {text}."
       spots = [x.split(":", 2) for x in rows]
-      return f"There are {len(spots)} matches.", f"{text} is in " + listing([f"{tidy_path(p)} at line {n}" for p, n, _ in spots]) + "."
+      return "Got it.", f"{text} is in " + series([f"{tidy_path(p)} at line {n}" for p, n, _ in spots]) + "."
   elif kind == "count":
     moods = {"do": ["count the lines {i} that contain {t}", "count how many lines {i} (contain|mention) {t}", "count the occurrences of {t} {i}", "count the matches for {t} in all files {i}"],
              "q": ["how many lines {i} contain {t}", "how often does {t} (occur|appear) {i}", "how many times does {t} (occur|appear|show up) {i}", "how many times is {t} mentioned {i}", "how many lines mention {t} {i}"],
@@ -155,7 +155,7 @@ def search(w):
         n, line = rows[0].split(":", 1)
         facts.update(file=p, line=n)
         return f"It is at line {n}.", f"{text} is at line {n} of {p}: {line}"
-      return f"There are {len(rows)} matches.", f"{text} is at lines {listing([x.split(':', 1)[0] for x in rows])} of {p}."
+      return "Got it.", f"{text} is at lines {series([x.split(':', 1)[0] for x in rows])} of {p}."
 
     def play():
       return (yield from with_file(w, f, f"Search {f} for {text}.", lambda p: f"grep -nF -- {quote(text)} {quote(p)}", finish))
@@ -372,7 +372,7 @@ def list_folder(w):
     rows = body((yield f"List {'this folder' if d == '.' else d}.", shell("ls" if d == "." else f"ls {quote(d)}")))
     if not rows:
       return "It is empty.", f"Nothing is {where(d)}."
-    return f"There are {len(rows)} entries.", f"{where(d)[0].upper() + where(d)[1:]}: {', '.join(rows)}."
+    return "Got it.", f"{where(d)[0].upper() + where(d)[1:]}: {', '.join(rows)}."
   return Chore("list", moods, slots, play, "list", dict(folder=d))
 
 

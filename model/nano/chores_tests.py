@@ -29,7 +29,7 @@ NUMBERS = [
      "the cube of its argument|its argument to the third power"),
     ("half halve half_of", "a / 2", "a * 2;a / 3;a - 2;a / 4", lambda a, b: a // 2,
      "half of its (argument|number)|half its argument|its argument divided by two"),
-    ("third one_third", "a / 3", "a * 3;a / 2;a - 3", lambda a, b: a // 3, "a third of its argument"),
+    ("one_third", "a / 3", "a * 3;a / 2;a - 3", lambda a, b: a // 3, "a third of its argument"),
     ("increment inc next succ add_one plus_one", "a + 1", "a - 1;a + 2;a * 1", lambda a, b: a + 1,
      "its argument plus one|one more than its (argument|number)|the next number"),
     ("decrement dec previous prev pred minus_one", "a - 1", "a + 1;a - 2;a * 1", lambda a, b: a - 1,
@@ -61,7 +61,7 @@ NUMBERS = [
 
 
 def number_function(r, name, right, wrong, value):
-  """(right body lines, wrong body lines, arguments, expected, got) of an arithmetic function."""
+  """(right body lines, wrong body lines, arguments, expected, got, repaired line) of an arithmetic function."""
   two = "b" in right
   for _ in range(40):
     a, b = r.randrange(2, 21), r.randrange(2, 13)
@@ -86,7 +86,7 @@ def number_function(r, name, right, wrong, value):
     local = f"local {x}=$1 {y}=$2" if two else f"local {x}=$1"
     style = r.choice(["echo $(( {} ))", "echo $(({}))", "echo $((tight))", 'echo "$(( {} ))"'])
     make = lambda e: [local, style.replace("tight", v(e, x, y).replace(" ", "")).replace("{}", v(e, x, y))]
-  return make(right), make(wrong), f"{a} {b}" if two else str(a), expected, got
+  return make(right), make(wrong), f"{a} {b}" if two else str(a), expected, got, f"echo $(({v(right, '$1', '$2')}))"
 
 
 def calculate(e, a, b):
@@ -98,7 +98,7 @@ def calculate(e, a, b):
 
 
 def word_function(r, w):
-  """A function on words or conditions: (name, right lines, wrong lines, arguments, expected, got, meaning)."""
+  """A function on words or conditions: (name, right lines, wrong lines, arguments, expected, got, repaired line, meaning)."""
   one, two, three = w.term(), w.term(), w.term()
   a, b = r.sample(range(2, 30), 2)
   lo, hi = min(a, b), max(a, b)
@@ -134,7 +134,7 @@ def word_function(r, w):
       ("is_positive positive", f'[ "$1" -gt 0 ] && echo yes || echo no', f'[ "$1" -lt 0 ] && echo yes || echo no', str(a), "yes", "no", "yes for numbers above zero"),
   ]
   names, right, wrong, args, expected, got, meaning = r.choice(rows)
-  return r.choice(names.split()), [right], [wrong], args, expected, got, meaning
+  return r.choice(names.split()), [right], [wrong], args, expected, got, right, meaning
 
 
 def one_function(r, w):
@@ -214,7 +214,7 @@ class Function:
   """A shell function of a library: its text as it is and as it should be."""
 
   def __init__(self, made, form, broken):
-    self.name, self.right, self.wrong, self.args, expected, got, self.meaning = made
+    self.name, self.right, self.wrong, self.args, expected, got, self.repaired, self.meaning = made
     self.expected, self.broken, self.label = str(expected), broken, self.name
     self.form = form
 
@@ -228,10 +228,10 @@ class Function:
     """The old and new text for the edit: from the head to the wrong line."""
     drop = 2 if self.form.endswith("\n") else 0
     cut = lambda s: s[:-3] if drop else s[:-1]
-    return cut(self.text(self.wrong)), cut(self.text(self.right))
+    return cut(self.text(self.wrong)), cut(self.text([self.repaired]))
 
 
-def suite(w, wrong):
+def suite(w, wrong, labels=("{n}", "{n}", "{n}", "{n}", "test_{n}")):
   """A library of functions and a test script, `wrong` of the functions broken. (script, library, functions, stops)."""
   r = w.rng
   form = r.choice(["{n}() {", "{n}() {", "{n}() {", "function {n} {", "{n} () {", "{n}() {\n", "{n}() {\n", "{n}() {\n", "function {n}() {\n", "{n} () {\n"])
@@ -244,7 +244,7 @@ def suite(w, wrong):
       functions.append(Function(made, form, False))
   for f in r.sample(functions, wrong):
     f.broken = True
-  label = r.choice(["{n}", "{n}", "{n}", "{n}", "test_{n}", "{n} {a}", "{n}({a})"])
+  label = r.choice(labels)
   for f in functions:
     f.label = label.replace("{n}", f.name).replace("{a}", f.args if "(" not in label else f.args.replace(" ", ", "))
   folder = r.choice(["", "", "", "lib/", "src/", w.folder() + "/" if r.random() < 0.5 else ""])
@@ -298,8 +298,9 @@ def run_tests(w):
     yield from run_script(script, named)
     if not bad:
       return "All pass.", "All tests pass."
-    one = len(bad) == 1
-    return f"{listing(bad)} {'fails' if one else 'fail'}.", f"{plural(len(bad), 'test')} {'fails' if one else 'fail'}: {listing(bad)}."
+    if kind == "count":
+      return "Some fail.", f"Failing: {series(bad)}. That is {plural(len(bad), 'test')}."
+    return "Some fail.", f"Failing: {series(bad)}."
   chore.play = play
   chore.facts.update(script=script, bad=bad, functions=functions, library=lib, value="\n".join(bad))
   return chore
@@ -323,8 +324,7 @@ def repair(w, script, lib, functions, result, again=True):
       break
     for f in failing:
       yield f"{f.name} fails.", shell(f"grep -rnw -A 2 {f.name} .")
-      old, new = f.change()
-      yield f"{f.name} should be: {f.right[-1]}", edit(lib, old, new)
+      yield f"{f.name} should be: {f.repaired}", edit(lib, *f.change())
       f.broken = False
       fixed.append(f.name)
     result = yield f"Run {script} again.", shell(f"bash {quote(script)}")
@@ -333,28 +333,30 @@ def repair(w, script, lib, functions, result, again=True):
 
 def fix_tests(w):
   r = w.rng
-  script, lib, functions, stops = suite(w, r.choice([1, 1, 1, 1, 1, 2]))
+  script, lib, functions, stops = suite(w, r.choice([1, 1, 1, 1, 1, 2]), ["{n}", "{n}", "{n} {a}", "{n} {a}", "test_{n}", "{n}({a})"])
   w.scatter(0, 2)
   bad = [f for f in functions if f.broken]
-  kind = r.choice(["fix", "fix", "fix named", "fix named", "fix function", "fix function", "fix meaning", "fix untested"])
+  kind = r.choice(["fix", "fix named", "fix named", "fix function", "fix function", "fix plain", "fix plain", "fix file", "fix file named",
+                   "fix meaning", "fix meaning named", "fix untested"])
   f = bad[0]
   if len(bad) > 1 and kind not in ("fix", "fix named"):
     kind = "fix named"
   slots = dict(s=spoken_script(w, script), l=spoken_file(w, lib), n=wrap_name(w, f.name), m=expand(f"({f.meaning})", r))
-  named = kind in ("fix named", "fix function")
-  if kind == "fix meaning" and r.random() < 0.5:
-    named, kind = True, "fix meaning named"
   if kind == "fix untested":
     os.remove(os.path.join(w.root, script))
   chore = Chore("fix", {}, slots, None, kind)
 
   def play():
+    if kind in ("fix", "fix named", "fix file", "fix file named"):
+      result = yield from run_script(script, kind.endswith("named"))
+      return (yield from repair(w, script, lib, functions, result))
+    yield f"Look at {f.name}.", shell(f"grep -rnw -A 2 {f.name} .")
+    yield f"{f.name} should be: {f.repaired}", edit(lib, *f.change())
     if kind == "fix untested":
-      yield f"Look at {f.name}.", shell(f"grep -rnw -A 2 {f.name} .")
-      yield f"{f.name} should be: {f.right[-1]}", edit(lib, *f.change())
       return "It is done.", f"Fixed {f.name} in {lib}."
-    result = yield from run_script(script, named)
-    return (yield from repair(w, script, lib, functions, result))
+    f.broken = False
+    yield f"Run {script}.", shell(f"bash {quote(script)}")
+    return "All pass now.", f"Fixed {f.name} in {lib}; all tests pass now."
   chore.play = play
   chore.facts.update(file=lib, script=script)
   return chore

@@ -130,7 +130,7 @@ def append_command(path, text):
 def appending(w, path, text):
   """Adds lines at the end: the steps and the answer."""
   lines = text.count("\n") + 1
-  what = "a line" if lines == 1 else f"{lines} lines"
+  what = "a line" if lines == 1 else "the lines"
   r = yield f"Append {what} to {path}.", shell(append_command(path, text))
   if not ok(r):
     found = yield from look_for(w, path)

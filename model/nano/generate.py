@@ -24,12 +24,16 @@ from chores_chain import chain
 from chores_change import delete, make_folder, move, rename, replace, tidy
 from chores_count import count_files, count_lines, disk_use, largest, newest, total_lines
 from chores_follow import after
-from chores_git import git_branch, git_commit, git_diff, git_log, git_status
+from chores_git import git_branch, git_commit, git_diff, git_log, git_numbers, git_status
 from chores_compare import compare
 from chores_look import cell, find_name, list_folder, missing_value, part_of_file, read_value, search
 from chores_missing import missing
+from chores_pairs import append_both, bytes_of_kind, larger_folder, move_some, newer_of_two
+from chores_runs import count_passes, exit_code, folder_tests, test_value
 from chores_talk import refuse, talk
 from chores_tests import fix_tests, run_tests
+from chores_texts import find_empty, most_lines, search_after, search_file_count, search_function, text_lines
+from chores_values import nested_value, switch_value
 from chores_write import append, create_file, drop_line, set_value
 from world import WORDS, World
 
@@ -37,14 +41,21 @@ FAMILIES = {  # family: (maker, weight)
     "count": (count_files, 8), "lines": (count_lines, 6), "total": (total_lines, 2), "largest": (largest, 6),
     "newest": (newest, 5), "disk": (disk_use, 6), "find": (find_name, 9), "search": (search, 12), "value": (read_value, 9),
     "no value": (missing_value, 1.5), "cell": (cell, 4), "missing": (missing, 6), "part": (part_of_file, 7), "list": (list_folder, 3), "compare": (compare, 11),
+    "text lines": (text_lines, 5), "most lines": (most_lines, 3), "find empty": (find_empty, 4),
+    "search after": (search_after, 3), "search function": (search_function, 2), "search file count": (search_file_count, 2),
+    "newer of two": (newer_of_two, 3), "larger folder": (larger_folder, 2), "bytes of kind": (bytes_of_kind, 2),
+    "append both": (append_both, 3), "move some": (move_some, 7),
+    "nested value": (nested_value, 7), "switch value": (switch_value, 3),
     "create": (create_file, 12), "append": (append, 13), "rename": (rename, 7), "move": (move, 9), "delete": (delete, 4),
     "mkdir": (make_folder, 4), "replace": (replace, 13), "set": (set_value, 8), "drop": (drop_line, 4), "tidy": (tidy, 2.5),
-    "branch": (git_branch, 5), "log": (git_log, 7), "status": (git_status, 6), "diff": (git_diff, 5), "commit": (git_commit, 2),
+    "branch": (git_branch, 5), "log": (git_log, 7), "status": (git_status, 6), "diff": (git_diff, 5), "commit": (git_commit, 2), "git numbers": (git_numbers, 2.5),
+    "passes": (count_passes, 2), "test value": (test_value, 3), "exit code": (exit_code, 2), "folder tests": (folder_tests, 2),
     "tests": (run_tests, 12), "fix": (fix_tests, 18), "chain": (chain, 34), "refuse": (refuse, 7), "talk": (talk, 1.5),
 }
-GIT = {"branch", "log", "status", "diff", "commit"}
-ALONE = {"refuse", "talk", "fix", "tests", "chain", "missing"} | GIT  # not joined with another chore
-SLOW = GIT | {"tests", "fix", "chain", "missing"}
+GIT = {"branch", "log", "status", "diff", "commit", "git numbers"}
+RUNS = {"tests", "fix", "passes", "test value", "exit code", "folder tests"}
+ALONE = {"refuse", "talk", "chain", "missing"} | GIT | RUNS  # not joined with another chore
+SLOW = GIT | RUNS | {"chain", "missing"}
 MAX_TOKENS = 1000
 
 
@@ -114,7 +125,7 @@ def opening(w, rng, names, pairs):
 
 
 def conversation(seed, root, families=None):
-  """A list of (user text, steps, family) made in one workspace, or None where the chores did not fit together."""
+  """A list of (user text, steps, family, other ways to ask) made in one workspace, or None where the chores did not fit together."""
   rng = random.Random(seed)
   w = World(rng, root)
   try:
@@ -129,22 +140,36 @@ def conversation(seed, root, families=None):
         chore, text = opening(w, rng, names or [n for n in FAMILIES if i == 0 or n not in SLOW], not families)
       else:
         text = phrases.ask(rng, moods_of(chore), chore.slots, WORDS)
-      turns.append((text, play(w, chore), chore.family))
+      again = [] if chore.family == "two chores" else [phrases.ask(rng, moods_of(chore), chore.slots, WORDS) for _ in range(1 if turns else 10)]
+      turns.append((text, play(w, chore), chore.family, again))
       before = chore
     return turns
   finally:
     w.close()
 
 
+def beginning(text, steps, rng):
+  """The turn up to the end of its first thought, sometimes of its first call: what is to be done is decided there."""
+  pieces = chat.turn_pieces(text, steps, True, sampled=True)
+  if len(steps) > 1:
+    text_in_call = steps[0]["calls"][0]["name"] != "shell" or "<<" in steps[0]["calls"][0]["arguments"]["command"]
+    if rng.random() > (0.6 if text_in_call else 0.15):
+      return pieces[:6]
+  return pieces[:8]
+
+
 def samples(turns, rng):
-  """One training sample per turn: earlier turns stripped of their reasoning, loss on the last turn only."""
+  """One training sample per turn: earlier turns stripped of their reasoning, loss on the last turn only. Then the beginnings
+  of that turn as other words would have asked for it, which are cheap: (pieces, whether it is a whole turn)."""
   thinking = rng.random() >= 0.04
   for i in range(len(turns)):
     pieces = []
-    for text, steps, _ in turns[:i]:
+    for text, steps, *_ in turns[:i]:
       pieces += chat.turn_pieces(text, steps, False)
-    text, steps, family = turns[i]
-    yield family, pieces + chat.turn_pieces(text, steps, True, thinking, sampled=True)
+    text, steps, _, again = turns[i]
+    yield pieces + chat.turn_pieces(text, steps, True, thinking, sampled=True), True
+    for other in again:
+      yield pieces + beginning(other, steps, rng), False
 
 
 def scratch():
@@ -168,15 +193,16 @@ def many(first_seed, root, families=None):
 
 
 def write_shard(path, tok, source, count, rng):
-  ids, own, starts = [], [], [0]
-  while len(starts) <= count:
+  ids, own, starts, whole = [], [], [0], 0
+  while whole < count:
     _, turns = next(source)
-    for _, pieces in samples(turns, rng):
+    for pieces, is_whole in samples(turns, rng):
       a, b = chat.encode(tok, pieces)
       if len(a) <= MAX_TOKENS:
         ids += a
         own += b
         starts.append(len(ids))
+        whole += is_whole
   np.savez(path + ".tmp.npz", ids=np.array(ids, np.uint16), own=np.array(own, np.uint8), starts=np.array(starts, np.int64))
   os.rename(path + ".tmp.npz", path)
 
@@ -200,7 +226,7 @@ def main():
     source = many(o.seed * 10**9, root, families)
     for _ in range(o.show):
       seed, turns = next(source)
-      for text, steps, family in turns:
+      for text, steps, family, _ in turns:
         print("".join(p[0] for p in chat.turn_pieces(text, steps, True)), f"\n----- {family} {seed}\n")
     return
   if o.learn_tokenizer:
@@ -209,7 +235,7 @@ def main():
     texts = [(t, 40) for t, special, _ in chat.open_pieces(profile["system"], profile["tools"]) if not special]
     texts += [(" " + word, 3) for word in WORDS]
     for _ in range(o.learn_tokenizer):
-      for text, steps, _ in next(source)[1]:
+      for text, steps, *_ in next(source)[1]:
         texts += [(t, 1) for t, special, _ in chat.turn_pieces(text, steps, True) if not special]
     tok = bpe.train(texts, 2450, 800)
     counts = np.zeros(len(tok.tokens), int)

@@ -18,12 +18,12 @@ SYNONYMS = [
     (r"\bcontaining\b", ["containing", "with", "that contain", "including", "mentioning"]),
     (r"\btext\b", ["text", "string", "phrase", "word", "words"]),
     (r"\blargest\b", ["largest", "biggest", "largest"]), (r"\bnewest\b", ["newest", "latest", "most recent"]),
-    (r"\bshow\b", ["show", "show me", "print", "display", "give me", "list"]),
+    (r"\bshow\b(?! me)", ["show", "show me", "print", "display", "give me", "list"]),
     (r"\bcreate\b", ["create", "make", "create", "add", "set up"]),
     (r"\bdelete\b", ["delete", "remove", "erase", "get rid of", "rm"]),
     (r"\bchange\b(?= (?:\{|the|all|every))", ["change", "change", "switch", "turn"]),
-    (r"\bcheck\b", ["check", "look up", "see", "verify", "determine"]),
-    (r"\bfind\b", ["find", "find", "locate", "look for", "search for"]),
+    (r"\bcheck\b(?! out| in)", ["check", "look up", "see", "verify", "determine"]),
+    (r"\bfind\b(?! out)", ["find", "find", "locate", "look for", "search for"]),
 ]
 WRAP = {
     "do": ["{}", "{}", "{}", "{}", "please {}", "{} please", "{}, please", "can you {}?", "could you {}?", "could you please {}?",
@@ -109,7 +109,7 @@ def noise(template, rng, words):
     if rng.random() < 0.4:
       template = re.sub(pattern, lambda m: rng.choice(choices), template)
   roll = rng.random()
-  if roll < 0.72:
+  if roll < 0.86:
     return template
   parts = [p for p in re.split(r"(\{\w+\}|\s+)", template) if p]
   out = []
@@ -117,9 +117,9 @@ def noise(template, rng, words):
   near = lambda i: any(0 <= k < len(parts) and parts[k].startswith("{") for k in (i - 1, i - 2, i + 1, i + 2))
   for i, p in enumerate(parts):
     if p and not p.startswith("{") and not p.isspace() and rng.random() < rate:
-      if roll < 0.84:
+      if roll < 0.90:
         p = typo(p, rng)
-      elif roll < 0.96:
+      elif roll < 0.97:
         p = "" if p in ("the", "a", "of", "me", "is", "are", "there", "to", "you", "please", "all", "that") and not near(i) else p
       elif not near(i):
         p = p + " " + rng.choice(FILLERS)

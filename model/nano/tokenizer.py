@@ -1,8 +1,8 @@
 """Byte-level BPE with DeepSeek-V3's pre-splits: training, encoding, decoding.
 
 The vocabulary is trained so that copying is easy: digits never merge, a leading space or punctuation mark never
-merges with a part of a word, and a space joins a word only when the whole word is one frequent token. A random name
-therefore has the same tokens after a space, a quote or a slash.
+merges with a part of a word, and a space joins a word only when the whole word is one frequent token of four letters or
+more: shorter ones begin too many names. A random name therefore has the same tokens after a space, a quote or a slash.
 """
 import collections
 import json
@@ -200,7 +200,7 @@ def train(texts, n_words, n_spaced):
   made = Tokenizer([BYTE_TO_CHAR[b] for b in range(256)] + [a + b for a, b in merges], merges)
   tail = []
   for word, n in spaced.most_common():
-    if len(tail) < n_spaced and n >= 3 and word.isalpha() and len(made.encode_piece(word)) == 1:
+    if len(tail) < n_spaced and n >= 3 and len(word) > 3 and word.isalpha() and len(made.encode_piece(word)) == 1:
       tail.append((space, "".join(BYTE_TO_CHAR[b] for b in word.encode())))
   merges = merges + tail
   tokens = SPECIALS + made.tokens[:256]

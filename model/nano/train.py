@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Trains the net on shards that generate.py wrote, on one thread.
+"""Trains the net on shards that generate.py wrote, on one thread, or on two processes of one thread each.
 
   train.py DATA_FOLDER OUT.pt --steps N [--from CHECKPOINT.pt|nano.gguf] [--decay 0.3] [--index off|warm|sparse]
 
 --index off trains with dense attention; warm trains the indexer alone against dense attention, dense trains both at
 once; sparse trains all with the indexer's top-k, the net from the language loss and the indexer from its KL loss, as in
 the DeepSeek-V3.2 report. The KL loss is taken on every second step.
+
+--second CORE starts a second process at the lowest priority on that core: whenever it has finished a gradient, the first
+one averages it into its next step. The first never waits, so the second costs nothing and takes what the core can spare.
 """
 import argparse
 import glob
@@ -28,15 +31,16 @@ INDEXER = {"iq", "ik", "iw", "ik_norm", "ik_bias"}
 class Data:
   """Conversations drawn at random without replacement, newest shards included as they appear."""
 
-  def __init__(self, folder, seed):
+  def __init__(self, folder, seed, part=0, parts=1):
     self.folder, self.rng, self.seen, self.queue, self.all = folder, np.random.default_rng(seed), {}, [], []
+    self.part, self.parts = part, parts  # of several processes each takes its own conversations
 
   def refill(self):
     for path in sorted(glob.glob(os.path.join(self.folder, "shard-????.npz"))):
       if path not in self.seen:
         z = np.load(path)
         self.seen[path] = (z["ids"].astype(np.int64), z["own"], z["starts"])
-        fresh = [(path, i) for i in range(len(z["starts"]) - 1)]
+        fresh = [(path, i) for i in range(self.part, len(z["starts"]) - 1, self.parts)]
         self.all += fresh
         self.queue += fresh
         self.rng.shuffle(self.queue)
@@ -61,7 +65,7 @@ class Data:
 
 def pack(prefix, conversations, start):
   """The prefix once, conversations in groups of like length, their positions from `start`. Ids, positions, layout, and the rows that predict sampled tokens with their targets."""
-  # Few distinct shapes: lengths in steps of 32, groups of 1, 2, 4 or 8, rows in steps of 512.
+  # Few distinct shapes: lengths in steps of 32, groups of powers of two, rows in steps of 512.
   by_length, P = {}, len(prefix)
   for c in conversations:
     by_length.setdefault(-(-len(c[0]) // 32) * 32, []).append(c)
@@ -69,7 +73,7 @@ def pack(prefix, conversations, start):
   at = P
   for length, same in sorted(by_length.items()):
     while same:
-      count = next(k for k in (8, 4, 2, 1) if k <= len(same))
+      count = next(k for k in (32, 16, 8, 4, 2, 1) if k <= len(same))
       layout.append((at, count, length))
       for x, own in same[:count]:
         pad = np.zeros(length, np.int64)
@@ -115,12 +119,12 @@ class Optimizer:
       return g.reshape(-1, g.shape[-2] // 2, g.shape[-1])
     return g.reshape(-1, g.shape[-2], g.shape[-1])
 
-  def step(self, muon_lr, adam_lr, index_gain):
+  def step(self, gradients, muon_lr, adam_lr, index_gain):
     self.step_count += 1
     t = self.step_count
     for name in self.names:
       gain = index_gain if name.split(".")[-1] in INDEXER else 1
-      g = self.net.w[name].grad
+      g = gradients.get(name)
       if g is None:
         continue
       p, s = self.net.p[name], self.state.setdefault(name, {})
@@ -140,6 +144,72 @@ class Optimizer:
     self.net.refresh()
 
 
+class Gradient:
+  """Gradients of batches: by name, with the experts' loads and what there is to report."""
+
+  def __init__(self, o, net, prefix):
+    sparse = o.index == "sparse"
+    self.o, self.net, self.prefix = o, net, prefix
+    self.options = dict(index=o.index != "off", sparse=sparse, top_k=net.c["top_k"] if sparse else 1 << 30, scale=1.0)
+
+  def take(self, data, step):
+    train_index = self.o.index == "warm" or self.options["index"] and step % 2 == 1
+    options = dict(self.options, loss=0.0, rows=0, train_index=train_index)
+    prefix = self.prefix[:1] if self.o.bare else self.prefix
+    ids, positions, layout, rows, targets = pack(prefix, data.take(self.o.tokens), len(self.prefix))
+    h, stats = self.net.forward(ids, positions, layout, options), {}
+    loss = CrossEntropy.apply(h.index_select(0, rows), self.net.w["output"], targets, stats)
+    loss.backward()
+    stats.update(tokens=len(ids), own=int((targets >= 0).sum()), loss=loss.item(), index=options["loss"] / options["rows"] if options["rows"] else None)
+    return {k: w.grad for k, w in self.net.w.items() if w.grad is not None}, [l.float() for l in self.net.load], stats
+
+
+class Second:
+  """Another process on the same masters. It fills shared gradients and raises a flag; `joined` averages them in and lowers it."""
+
+  def __init__(self, o, net, work):
+    for k, t in net.p.items():
+      net.p[k] = t.contiguous().share_memory_()
+    net.refresh()
+    self.shared = {k: torch.zeros_like(t).share_memory_() for k, t in net.p.items() if not k.endswith(".bias")}
+    self.load = torch.zeros(net.c["layers"] - net.c["dense"], net.c["experts"]).share_memory_()
+    self.state, self.count = torch.zeros(3, dtype=torch.float64).share_memory_(), 0  # the flag, its tokens, its own tokens
+    first = os.getpid()
+    if os.fork():
+      return
+    os.setsid()
+    os.sched_setaffinity(0, {o.second})
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    try:
+      open("/proc/self/autogroup", "w").write("19")
+    except OSError:
+      pass  # no such grouping on this machine
+    data, step = Data(o.data, o.seed + 1, 1, 2), 0
+    while os.getppid() == first:
+      step += 1
+      net.refresh()
+      gradients, load, stats = work.take(data, step)
+      for k, s in self.shared.items():
+        s.copy_(gradients[k]) if k in gradients else s.zero_()
+      self.load.copy_(torch.stack(load))
+      self.state[1], self.state[2] = stats["tokens"], stats["own"]
+      self.state[0] = 1
+      while self.state[0] and os.getppid() == first:
+        time.sleep(0.002)
+    os._exit(0)
+
+  def joined(self, gradients, load, stats):
+    if not self.state[0]:
+      return gradients, load
+    mine = stats["own"] / (stats["own"] + self.state[2].item())
+    out = {k: g.float() * mine + self.shared[k] * (1 - mine) for k, g in gradients.items()}
+    load = [a + b for a, b in zip(load, self.load.clone())]
+    stats["tokens"] += int(self.state[1])
+    stats["own"] += int(self.state[2])
+    self.state[0], self.count = 0, self.count + 1
+    return out, load
+
+
 def main():
   a = argparse.ArgumentParser()
   a.add_argument("data")
@@ -156,6 +226,7 @@ def main():
   a.add_argument("--bare", action="store_true", help="only the first token stands for the profile: a cheaper first stage")
   a.add_argument("--seed", type=int, default=1)
   a.add_argument("--save-every", type=int, default=200)
+  a.add_argument("--second", type=int, metavar="CORE", help="the core of a second process")
   o = a.parse_args()
   torch.manual_seed(o.seed)
   tok = bpe.Tokenizer.load(os.path.join(HERE, "tokenizer.json"))
@@ -166,33 +237,31 @@ def main():
     net.p.update(export.load(o.start) if o.start.endswith(".gguf") else torch.load(o.start)["p"])
     net.refresh()
   optimizer = Optimizer(net, INDEXER if o.index == "warm" else None)
-  data = Data(o.data, o.seed)
+  data = Data(o.data, o.seed, 0, 1 if o.second is None else 2)
   print(f"{sum(v.numel() for v in net.p.values()) / 1e6:.2f} M parameters, prefix {len(prefix)} tokens", flush=True)
-  options = dict(index=o.index != "off", sparse=o.index == "sparse", train_index=o.index != "off", top_k=net.c["top_k"] if o.index == "sparse" else 1 << 30, scale=1.0, loss=0.0, rows=0)
+  work = Gradient(o, net, prefix)
+  second = Second(o, net, work) if o.second is not None else None
   mean, mean_right, began, seen, seen_last, own, index_loss = None, 0, time.time(), 0, 0, 0, 0.0
   for step in range(1, o.steps + 1):
-    ids, positions, layout, rows, targets = pack(prefix[:1] if o.bare else prefix, data.take(o.tokens), len(prefix))
-    options.update(loss=0.0, rows=0, train_index=o.index == "warm" or options["index"] and step % 2 == 1)
-    h = net.forward(ids, positions, layout, options)
-    stats = {}
-    loss = CrossEntropy.apply(h.index_select(0, rows), net.w["output"], targets, stats)
-    loss.backward()
+    gradients, load, stats = work.take(data, step)
+    if second:
+      gradients, load = second.joined(gradients, load, stats)
     rate = min(1, step / o.warmup)
     left = (o.steps - step) / max(1, o.steps * o.decay)
     rate *= min(1, max(0.03, left))
     if o.index != "warm":
-      for i, load in enumerate(net.load):
-        net.p[f"{i + net.c['dense']}.bias"] += 0.002 * rate * torch.sign(load.float().mean() - load.float())
-    optimizer.step(o.muon * rate, o.adam * rate, o.index_gain)
-    seen += len(ids)
-    own += int((targets >= 0).sum())
-    value, right = loss.item(), stats["right"]
-    index_loss = options["loss"] / options["rows"] if options["rows"] else index_loss
+      for i, l in enumerate(load):
+        net.p[f"{i + net.c['dense']}.bias"] += 0.002 * rate * torch.sign(l.mean() - l)
+    optimizer.step(gradients, o.muon * rate, o.adam * rate, o.index_gain)
+    seen += stats["tokens"]
+    own += stats["own"]
+    value, right, index_loss = stats["loss"], stats["right"], stats["index"] or index_loss
     mean = value if mean is None else 0.95 * mean + 0.05 * value
     mean_right = right if step == 1 else 0.95 * mean_right + 0.05 * right
     if step % 20 == 0 or step == 1:
       now = time.time()
-      extra = f" index {index_loss:.4f}" if options["index"] else ""
+      extra = f" index {index_loss:.4f}" if o.index != "off" else ""
+      extra += f" second {second.count}" if second else ""
       print(f"step {step} tokens {seen / 1e6:.2f} M own {own / 1e6:.2f} M loss {mean:.4f} right {mean_right:.4f}{extra} rate {rate:.2f} {(seen - seen_last) / (now - began):.0f} tokens/s data {len(data.all)} left {len(data.queue)}", flush=True)
       began, seen_last = now, seen
     if step % o.save_every == 0 or step == o.steps:

@@ -84,9 +84,7 @@ class World:
       return "".join(r.choice(LETTERS + "0123456789") for _ in range(r.randrange(4, 8)))
     if k < 0.975:
       return "%04d-%02d-%02d" % (r.randrange(2015, 2027), r.randrange(1, 13), r.randrange(1, 29))
-    if k < 0.993:
-      return self.term().upper()
-    return self.term() + " " + self.term()
+    return self.term().upper()
 
   def fresh(self, make):
     for _ in range(50):
@@ -133,7 +131,7 @@ class World:
 
   def line(self):
     r, k = self.rng, self.rng.random()
-    if r.random() < 0.3:
+    if r.random() < 0.15:
       x, y, n = self.word(), self.word(), r.randrange(1000)
       return r.choice([
           f"{r.randrange(2018, 2027)}-{r.randrange(1, 13):02d}-{r.randrange(1, 29):02d} {r.choice(['INFO', 'ERROR', 'WARN', 'DEBUG'])} {self.phrase(2, 5)}", f"The {x} is {y}.", f"the {x} {y} of the {self.word()}", f"def {x}({y}):", f"  return {x} + {n}", f"int {x} = {n};",

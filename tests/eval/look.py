@@ -153,7 +153,7 @@ ask = find.ask
 WHERE = "find . -name '{file}'"
 ask(deep_tree, "Any idea where {file} went?", WHERE, says=("{folder}",))
 ask(deep_tree, "I can't find {file} anymore, which folder is it in?", WHERE, says=("{folder}",))
-ask(deep_tree, "find {file} for me", WHERE, says=("{path}",))
+ask(deep_tree, "I lost track of {file}, where does it live now?", WHERE, says=("{path}",))
 ask(deep_tree, "what is the full path of {file} in this project", WHERE, says=("{path}",))
 ask(deep_tree, "{file} must be somewhere in here. Where?", WHERE, says=("{path}",))
 ask(deep_tree, "Please locate the file called {file}.", WHERE, says=("{path}",))
@@ -379,7 +379,7 @@ HEAVY = "du -s {d}/* | sort -rn | head -1 | sed 's/.*[/]//'"
 ask(weights, "How many bytes do the files in {d} take up altogether?", SUM, any_of=("@sums",))
 ask(weights, "total size of {d} in bytes", SUM, any_of=("@sums",))
 ask(weights, "what does the folder {d} weigh, in bytes?", SUM, any_of=("@sums",))
-ask(weights, "how large is {file} in bytes?", "stat -c %s {file}", says=("{bytes}",))
+ask(weights, "{file} comes to how many bytes exactly?", "stat -c %s {file}", says=("{bytes}",))
 ask(weights, "exact size of {file}, in bytes please", "stat -c %s {file}", says=("{bytes}",))
 ask(weights, "give me the number of bytes in {file}", "wc -c < {file}", says=("{bytes}",))
 ask(heavy_folders, "which folder uses more space, {a} or {b}?",

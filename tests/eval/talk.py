@@ -142,7 +142,7 @@ ask(absent, "count the files of the folder {gone}", GONE, means="missing")
 ask(absent, "run ./{new}.sh and tell me what it prints", GONE, means="missing")
 ask(absent, "what is the current git branch in this folder?", "echo this is not a git repository",
     means="missing")
-ask(absent, "has {file} the same text as {there}?", "echo {file} does not exist", means="missing")
+ask(absent, "would a diff of {file} with {there} come out empty?", "echo {file} does not exist", means="missing")
 ask(absent, "where did I put {ghost}?", GONE, means="missing")
 
 
