@@ -42,9 +42,9 @@ bool describe(const plugins::ProjectPlugin& plugin) {
 
 // Nothing that was typed before the question is an answer.
 bool agrees() {
+  tcflush(STDIN_FILENO, TCIFLUSH);
   std::printf("Use it in this project, as it is now? y yes, n no: ");
   std::fflush(stdout);
-  tcflush(STDIN_FILENO, TCIFLUSH);
   char line[256];
   const ssize_t n = read(STDIN_FILENO, line, sizeof line);
   const std::string_view said(line, n > 0 ? static_cast<std::size_t>(n) : 0);
