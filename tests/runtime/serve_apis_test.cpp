@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/memory/scratch_folder.h"
 #include "tests/runtime/serving.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::runtime {
 namespace {

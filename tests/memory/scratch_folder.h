@@ -1,4 +1,0 @@
-// The folder is the same for all rooms.
-#pragma once
-
-#include "tests/scratch_folder.h"
