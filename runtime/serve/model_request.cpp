@@ -76,6 +76,17 @@ void need_call(ModelRequest& request, const model::JsonField& field, const std::
   request.only_tool = name;
 }
 
+void read_tool_choice_word(const model::JsonField& choice, ModelRequest& request) {
+  const std::string word = choice.text();
+  if (word == "none") {
+    request.rule.calls = model::ReplyRule::Calls::none;
+  } else if (word == "required") {
+    need_call(request, choice, "");
+  } else if (word != "auto") {
+    choice.fail("'" + word + "' is none of auto, none, required");
+  }
+}
+
 std::string random_id(std::string_view prefix) {
   constexpr std::string_view kLetters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -78,6 +78,8 @@ void check_tools(const std::vector<model::ToolSpec>& tools, const std::string& f
 
 // The reply has to call a tool: this one, or any when `name` is empty. `field` asks for it.
 void need_call(ModelRequest& request, const model::JsonField& field, const std::string& name);
+// "auto", "none" or "required", as both of OpenAI's APIs say it.
+void read_tool_choice_word(const model::JsonField& choice, ModelRequest& request);
 
 // "chatcmpl-" and 24 letters that nobody can guess.
 std::string random_id(std::string_view prefix);

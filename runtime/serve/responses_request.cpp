@@ -126,14 +126,7 @@ void read_tool_choice(const JsonField& choice, ModelRequest& request) {
     if (!name.empty()) need_call(request, choice, name);
     return;
   }
-  const std::string word = choice.text();
-  if (word == "none") {
-    request.rule.calls = model::ReplyRule::Calls::none;
-  } else if (word == "required") {
-    need_call(request, choice, "");
-  } else if (word != "auto") {
-    choice.fail("'" + word + "' is none of auto, none, required");
-  }
+  read_tool_choice_word(choice, request);
 }
 
 void read_format(const JsonField& format, ModelRequest& request) {
