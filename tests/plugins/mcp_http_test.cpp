@@ -38,10 +38,14 @@ class McpHttpTest : public PluginTest {
     spec.on_output = [this](std::string_view bytes) { said_ += bytes; };
     server_ = tools::finish(io_, outside_->start(std::move(spec)));
     io_.restart();
-    while (said_.find('\n') == said_.npos) io_.run_one();
-    return "http://127.0.0.1:" +
-           std::to_string(
-               ordered_json::parse(said_.substr(0, said_.find('\n')))["port"].get<int>());
+    // The server before may still have something to note.
+    std::size_t at, end;
+    while ((at = said_.find(R"({"port")")) == said_.npos ||
+           (end = said_.find('\n', at)) == said_.npos) {
+      io_.run_one();
+    }
+    const int port = ordered_json::parse(said_.substr(at, end - at))["port"].get<int>();
+    return "http://127.0.0.1:" + std::to_string(port);
   }
   // What the server noted of each request after the first line.
   std::vector<ordered_json> requests() {
