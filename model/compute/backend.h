@@ -186,6 +186,11 @@ class Backend {
   virtual void project(const Tensor& x, const Norm* norm, std::span<const Projection> outs) = 0;
   virtual void store(const KvRows& rows) = 0;
   virtual void select(const IndexQuery& query) = 0;
+  // Both, one after the other; a device may do them at once.
+  virtual void store_and_select(const KvRows& rows, const IndexQuery& query) {
+    store(rows);
+    select(query);
+  }
   virtual void attend(const LatentAttention& attention) = 0;
   // x += ffn(norm(x)).
   virtual void feed_forward(const Tensor& x, const Norm& norm, const GatedFfn& ffn) = 0;

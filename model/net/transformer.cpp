@@ -68,45 +68,55 @@ int Transformer::keys_and_queries(int i, int n_rows, std::span<const int> rows) 
   if (all) {
     for (const Projection& query : queries(n)) keys.push_back(query);
   }
+  const KvRows stored{.layer = i,
+                      .latent = kv_.top(n_rows),
+                      .latent_norm = w.kv_a_norm,
+                      .rope = w_.rope,
+                      .index_key = sparse ? index_key_.top(n_rows) : Tensor{},
+                      .index_norm = w.index_k_norm};
   b_.project(x_.top(n_rows), &w.attn_norm, keys);
-  b_.store({.layer = i,
-            .latent = kv_.top(n_rows),
-            .latent_norm = w.kv_a_norm,
-            .rope = w_.rope,
-            .index_key = sparse ? index_key_.top(n_rows) : Tensor{},
-            .index_norm = w.index_k_norm});
-  if (!all && n > 0) {
+  if (!all) {
+    b_.store(stored);
+    if (n == 0) return 0;
     b_.narrow(x_.top(n_rows), rows);
     b_.project(x_.top(n), &w.attn_norm, queries(n));
   }
+  heads(i, n);
+  if (all && sparse) b_.store_and_select(stored, index_query(i, n));
+  if (all && !sparse) b_.store(stored);
+  if (!all && sparse) b_.select(index_query(i, n));
   return n;
+}
+
+// The queries of all heads, where they come from a latent of their own.
+void Transformer::heads(int i, int n) {
+  if (c_.q_lora == 0) return;
+  const LayerWeights& w = w_.layers[i];
+  std::vector<Projection> heads = {{w.q_b, q_.top(n)}};
+  if (c_.index_heads > 0) heads.push_back({w.index_q, index_q_.top(n)});
+  b_.project(q_latent_.top(n), &w.q_a_norm, heads);
+}
+
+IndexQuery Transformer::index_query(int i, int n) const {
+  const double values = static_cast<double>(c_.index_heads) * c_.index_width;
+  return {.layer = i,
+          .heads = c_.index_heads,
+          .top_k = c_.index_top_k,
+          .query = index_q_.top(n),
+          .weights = index_weight_.top(n),
+          .weight_scale = static_cast<float>(1 / std::sqrt(values)),
+          .rope = w_.rope};
 }
 
 void Transformer::attention(int i, int n) {
   const LayerWeights& w = w_.layers[i];
-  const bool sparse = c_.index_heads > 0;
-  if (c_.q_lora > 0) {
-    std::vector<Projection> heads = {{w.q_b, q_.top(n)}};
-    if (sparse) heads.push_back({w.index_q, index_q_.top(n)});
-    b_.project(q_latent_.top(n), &w.q_a_norm, heads);
-  }
-  if (sparse) {
-    const double values = static_cast<double>(c_.index_heads) * c_.index_width;
-    b_.select({.layer = i,
-               .heads = c_.index_heads,
-               .top_k = c_.index_top_k,
-               .query = index_q_.top(n),
-               .weights = index_weight_.top(n),
-               .weight_scale = static_cast<float>(1 / std::sqrt(values)),
-               .rope = w_.rope});
-  }
   b_.attend({.layer = i,
              .query = q_.top(n),
              .k_b = w.k_b,
              .v_b = w.v_b,
              .rope = w_.rope,
              .scale = c_.attention_scale(),
-             .selected = sparse,
+             .selected = c_.index_heads > 0,
              .out = attended_.top(n)});
   const Projection out{.weight = w.attn_out, .out = x_.top(n), .add = true};
   b_.project(attended_.top(n), nullptr, {&out, 1});

@@ -28,6 +28,8 @@ class Transformer {
  private:
   void layer(int i, int n_rows, std::span<const int> rows);
   int keys_and_queries(int i, int n_rows, std::span<const int> rows);
+  void heads(int i, int n);
+  IndexQuery index_query(int i, int n) const;
   void attention(int i, int n);
   void ffn(int i, int n_rows);
   void head(int n, std::span<float> logits);

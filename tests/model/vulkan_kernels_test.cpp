@@ -149,6 +149,35 @@ TEST_F(VulkanKernels, MultiplyByWeightsOfEveryType) {
       Precision::fast, Precision::exact, 2e-4f);
 }
 
+// One input, six matrices of three formats.
+TEST_F(VulkanKernels, ProductsOfOneInputMayDifferInFormat) {
+  expect_equal(
+      [](Bench& bench) {
+        const Norm norm = bench.norm(512);
+        std::vector<Matrix> matrices;
+        for (const auto& [type, rows] : {std::pair(Type::q4_k, 33),
+                                         {Type::f32, 7},
+                                         {Type::q8_0, 17},
+                                         {Type::q4_k, 1},
+                                         {Type::f32, 40},
+                                         {Type::q4_k, 16}}) {
+          matrices.push_back(bench.matrix(type, 512, rows));
+        }
+        std::vector<float> all;
+        for (int n : {1, 5}) {
+          const Tensor x = bench.input(n, 512);
+          std::vector<Projection> outs;
+          for (const Matrix& matrix : matrices) {
+            outs.push_back({matrix, bench.backend().add_tensor(n, matrix.rows)});
+          }
+          bench.backend().project(x, &norm, outs);
+          for (const Projection& out : outs) append(all, bench.read(out.out));
+        }
+        return all;
+      },
+      Precision::fast, Precision::exact, 2e-4f);
+}
+
 struct Shape {
   int heads, nope, rope, latent, value, index_heads, index;
 };
@@ -180,18 +209,27 @@ std::vector<float> attended(Bench& bench, const Shape& s, int top_k, int n) {
     index_query = bench.input(n, s.index_heads * s.index);
     index_weights = bench.input(n, s.index_heads);
   }
-  bench.begin(0, kPast + n);
-  b.store(rows);
+  // The last rows are stored where they are asked about.
+  KvRows past = rows, last = rows;
+  past.latent = rows.latent.top(kPast);
+  last.latent = rows.latent.slice(kPast, n);
+  if (s.index > 0) {
+    past.index_key = rows.index_key.top(kPast);
+    last.index_key = rows.index_key.slice(kPast, n);
+  }
+  bench.begin(0, kPast);
+  b.store(past);
   bench.begin(kPast, n);
+  if (s.index == 0) b.store(last);
   std::vector<float> all;
   if (s.index > 0) {
-    b.select({.layer = 1,
-              .heads = s.index_heads,
-              .top_k = top_k,
-              .query = index_query,
-              .weights = index_weights,
-              .weight_scale = 0.1f,
-              .rope = rope});
+    b.store_and_select(last, {.layer = 1,
+                              .heads = s.index_heads,
+                              .top_k = top_k,
+                              .query = index_query,
+                              .weights = index_weights,
+                              .weight_scale = 0.1f,
+                              .rope = rope});
     for (int row = 0; row < n; ++row) {
       for (int position : b.selection(row)) all.push_back(static_cast<float>(position));
     }
@@ -249,20 +287,20 @@ TEST_F(VulkanKernels, FeedForwardOfOddSizes) {
   });
 }
 
-std::vector<float> mixed(Bench& bench, Router router, bool with_shared, int n) {
-  constexpr int kDim = 36, kWidth = 28;
-  const auto ffn = [&](int width, int count) {
-    return GatedFfn{bench.matrix(Type::f32, kDim, width, count),
-                    bench.matrix(Type::f32, kDim, width, count),
-                    bench.matrix(Type::f32, width, kDim, count)};
+std::vector<float> mixed(Bench& bench, Router router, bool with_shared, int n, int dim = 36,
+                         int width = 28, Type type = Type::f32, Type shared_type = Type::f32) {
+  const auto ffn = [&](Type t, int w, int count) {
+    return GatedFfn{bench.matrix(t, dim, w, count), bench.matrix(t, dim, w, count),
+                    bench.matrix(t, w, dim, count)};
   };
   const int experts = 3 * router.groups;
-  router.gate = bench.matrix(Type::f32, kDim, experts);
+  router.gate = bench.matrix(Type::f32, dim, experts);
   if (router.normalise) router.bias = bench.vector(experts, 0);
-  const GatedFfn chosen = ffn(kWidth, experts);
-  const GatedFfn shared = with_shared ? ffn(2 * kWidth + 4, 1) : GatedFfn{};
-  const Norm norm = bench.norm(kDim);
-  const Tensor x = bench.input(n, kDim);
+  const GatedFfn chosen = ffn(type, width, experts);
+  const int shared_width = type == Type::f32 ? 2 * width + 4 : width / 2;
+  const GatedFfn shared = with_shared ? ffn(shared_type, shared_width, 1) : GatedFfn{};
+  const Norm norm = bench.norm(dim);
+  const Tensor x = bench.input(n, dim);
   bench.backend().mix_experts(x, norm, router, chosen, shared);
   return bench.read(x);
 }
@@ -277,6 +315,16 @@ TEST_F(VulkanKernels, MixExpertsForOneRowAndForManyGroupedByExpert) {
   for (int n : {1, 5, 43}) {
     expect_equal([&](Bench& bench) { return mixed(bench, v3, true, n); });
     expect_equal([&](Bench& bench) { return mixed(bench, {.used = 2}, n == 5, n); });
+  }
+}
+
+TEST_F(VulkanKernels, MixExpertsWhoseFormatIsNotThatOfTheSharedOnes) {
+  for (int n : {1, 3}) {
+    expect_equal(
+        [&](Bench& bench) {
+          return mixed(bench, {.used = 2}, true, n, 256, 512, Type::q4_k, Type::q8_0);
+        },
+        Precision::fast, Precision::exact, 1e-3f);
   }
 }
 

@@ -132,6 +132,25 @@ TEST(VulkanEngine, TheSameInputGivesTheSameBits) {
   EXPECT_EQ(run(*engine, *a, tokens, 16), run(*engine, *b, tokens, 16));
 }
 
+// The indexer chooses among more tokens than it keeps; index weights are F32, all others Q8_0.
+TEST(VulkanEngine, ATokenTakesFewCommands) {
+  CORVID_NEEDS_GPU();
+  constexpr int kLayers = 3, kTokensHere = 3;
+  const auto engine = load_on(*gpu(), "tiny-sparse");
+  const auto context = engine->new_context();
+  const std::vector<Token> tokens = some_tokens(22, 512);
+  const std::span<const Token> all = tokens;
+  run(*engine, *context, all.first(18), 18);
+  run(*engine, *context, all.subspan(18, 1), 1);  // recorded here
+  const Traffic before = engine->traffic();
+  run(*engine, *context, all.subspan(19, kTokensHere), 1);
+  const Traffic after = engine->traffic();
+  constexpr int kBesideLayers = 2;  // embedding and head
+  EXPECT_LE(after.dispatches - before.dispatches, kTokensHere * (14 * kLayers + kBesideLayers));
+  EXPECT_LE(after.submissions - before.submissions, 2 * kTokensHere);
+  EXPECT_EQ(after.recordings, before.recordings);
+}
+
 // Each follows the CPU's tokens; where their choices differ, the CPU's two best are all but equal.
 TEST(VulkanEngine, TheBuiltInModelChoosesTheTokensThatItChoosesOnTheCpu) {
   CORVID_NEEDS_GPU();

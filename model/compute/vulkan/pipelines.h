@@ -24,7 +24,6 @@ enum class Kernel {
   embed,
   gate,
   group_pairs,
-  index_query,
   merge,
   multiply,
   route,
@@ -32,7 +31,7 @@ enum class Kernel {
   store,
   top_k,
 };
-inline constexpr int kKernels = 15;
+inline constexpr int kKernels = 14;
 inline constexpr std::uint32_t kPushBytes = 128;
 
 std::string_view kernel_name(Kernel kernel);

@@ -6,12 +6,12 @@
 #include <thread>
 
 #include "model/compute/cpu/packed_matrix.h"
+#include "model/compute/vulkan/sizes.h"
 #include "model/error.h"
 
 namespace corvid::model {
 namespace {
 
-constexpr int kStrideFloats = 16;
 constexpr std::size_t kPieceBytes = 16 << 20;  // of a file's tensor that is packed at a time
 constexpr int kMostLatent = 512;               // four values for each thread of attend.comp
 
@@ -143,9 +143,9 @@ Vector VulkanBackend::add_vector(const TensorView& tensor) {
 }
 
 Tensor VulkanBackend::add_tensor(int rows, int width) {
-  const int stride = (width + kStrideFloats - 1) / kStrideFloats * kStrideFloats;
+  const std::uint32_t stride = padded(width);
   const Region region = rows_memory_.take(std::size_t(rows) * stride * sizeof(float));
-  tensors_.push_back({region.address, region, static_cast<std::uint32_t>(stride)});
+  tensors_.push_back({region.address, region, stride});
   return {static_cast<int>(tensors_.size()) - 1, 0, rows, width};
 }
 
