@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "model/chat.h"
+#include "model/compute/draw.h"
 #include "model/compute/traffic.h"
 #include "model/files/gguf.h"
 
@@ -201,6 +202,9 @@ class Backend {
   // the next begin() see no others.
   virtual void narrow(const Tensor& x, std::span<const int> rows) = 0;
   virtual void read(const Tensor& x, std::span<float> out) = 0;
+  // out[i] = draw_token(row i of logits, draws[i]); a device's sums may round otherwise, so a draw
+  // next to the border of two tokens may fall to the other. Waits, as read() does.
+  virtual void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) = 0;
 
   // --- Measuring and tests. ---
   virtual Traffic traffic() const = 0;

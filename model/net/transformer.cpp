@@ -28,8 +28,9 @@ Transformer::Transformer(const Config& config, const Weights& weights, Backend& 
   b_.set_kv_shape({c_.layers, c_.kv_lora, c_.rope, c_.index_width});
 }
 
-bool Transformer::forward(const Batch& batch, std::span<const int> rows, std::span<float> logits,
-                          std::stop_token stop) {
+bool Transformer::forward(const Batch& batch, std::span<Wanted> wanted, std::stop_token stop) {
+  std::vector<int> rows;
+  for (const Wanted& w : wanted) rows.push_back(w.row);
   const int n_rows = static_cast<int>(batch.tokens.size());
   rows_computed_ += n_rows;
   b_.begin(batch);
@@ -38,7 +39,7 @@ bool Transformer::forward(const Batch& batch, std::span<const int> rows, std::sp
     if (stop.stop_requested()) return false;
     layer(i, n_rows, rows);
   }
-  head(static_cast<int>(rows.size()), logits);
+  head(wanted);
   return true;
 }
 
@@ -131,13 +132,40 @@ void Transformer::ffn(int i, int n) {
   }
 }
 
-void Transformer::head(int n, std::span<float> logits) {
-  for (int first = 0; first < n; first += kHeadRows) {
-    const int n_rows = std::min(kHeadRows, n - first);
-    const Projection out{w_.output, logits_.top(n_rows)};
-    b_.project(x_.slice(first, n_rows), &w_.output_norm, {&out, 1});
-    const std::size_t vocab = c_.vocab;
-    b_.read(logits_.top(n_rows), logits.subspan(first * vocab, n_rows * vocab));
+void Transformer::head(std::span<Wanted> wanted) {
+  std::size_t first = 0;
+  for (std::span<Wanted> left = wanted; !left.empty();) {
+    // Neighbours that are all drawn from, or all read.
+    const bool drawn = left[0].draw != nullptr;
+    const auto end = std::ranges::find_if(left, [&](const Wanted& w) { return !w.draw == drawn; });
+    const auto n = std::min<std::size_t>(kHeadRows, end - left.begin());
+    const Tensor logits = logits_.top(static_cast<int>(n));
+    const Projection out{w_.output, logits};
+    b_.project(x_.slice(static_cast<int>(first), logits.rows), &w_.output_norm, {&out, 1});
+    if (drawn) {
+      draw(logits, left.first(n));
+    } else {
+      read(logits, left.first(n));
+    }
+    left = left.subspan(n);
+    first += n;
+  }
+}
+
+void Transformer::draw(const Tensor& logits, std::span<Wanted> wanted) {
+  std::vector<Draw> draws;
+  for (const Wanted& w : wanted) draws.push_back(*w.draw);
+  std::vector<Token> tokens(draws.size());
+  b_.draw(logits, draws, tokens);
+  for (std::size_t i = 0; i < tokens.size(); ++i) wanted[i].token = tokens[i];
+}
+
+void Transformer::read(const Tensor& logits, std::span<Wanted> wanted) {
+  const std::size_t vocab = c_.vocab;
+  std::vector<float> values(wanted.size() * vocab);
+  b_.read(logits, values);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i].logits.assign(values.begin() + i * vocab, values.begin() + (i + 1) * vocab);
   }
 }
 

@@ -1,6 +1,7 @@
 // Each operation of the GPU alone, against the CPU's scalar one, over odd sizes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <functional>
@@ -39,7 +40,10 @@ class Bench {
   // Rows of random values: written by looking them up as if they were embeddings.
   Tensor input(int rows, int width) {
     const int columns = (width + 3) / 4 * 4;  // the tensor has room for them
-    std::vector<float>& values = normal(std::size_t(rows) * columns, 1);
+    return input(rows, width, normal(std::size_t(rows) * columns, 1));
+  }
+  Tensor input(int rows, int width, std::vector<float>& values) {
+    const int columns = static_cast<int>(values.size()) / rows;
     const Matrix table =
         backend_->add_table(view(Type::f32, {columns, rows}, std::as_bytes(std::span(values))));
     const Tensor tensor = backend_->add_tensor(rows, width);
@@ -57,6 +61,9 @@ class Bench {
     std::iota(pages_.rbegin(), pages_.rend(), 0);
     sequence_ = {pages_, past, n};
     backend_->begin({tokens_, {&sequence_, 1}});
+  }
+  Tensor constant(int rows, int width, float value) {
+    return input(rows, width, floats_.emplace_back(std::size_t(rows) * width, value));
   }
   std::vector<float> read(const Tensor& tensor) {
     std::vector<float> values(std::size_t(tensor.rows) * tensor.width);
@@ -326,6 +333,73 @@ TEST_F(VulkanKernels, MixExpertsWhoseFormatIsNotThatOfTheSharedOnes) {
         },
         Precision::fast, Precision::exact, 1e-3f);
   }
+}
+
+// The GPU adds weights up in another order: next to a border between two tokens it may take the
+// other one, which a `random` a little away takes on the CPU.
+void expect_same_tokens(Backend& gpu, const Tensor& logits, std::span<const Draw> draws,
+                        const std::vector<float>& values) {
+  std::vector<Token> tokens(draws.size());
+  gpu.draw(logits, draws, tokens);
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    const std::span<const float> row = std::span(values).subspan(i * logits.width, logits.width);
+    std::vector<Token> accepted;
+    for (double away : {0.0, 1e-5, -1e-5}) {
+      Draw near = draws[i];
+      near.random = std::clamp(near.random + away, 0.0, 1 - 1e-9);
+      accepted.push_back(draw_token(row, near));
+    }
+    EXPECT_TRUE(std::ranges::count(accepted, tokens[i]))
+        << "temperature " << draws[i].temperature << ", top_p " << draws[i].top_p << ", random "
+        << draws[i].random << ": " << tokens[i] << " instead of " << accepted[0];
+  }
+}
+
+TEST_F(VulkanKernels, DrawTheTokensThatTheCpuDraws) {
+  constexpr int kRows = 12;
+  Bench gpu_bench(*gpu(), Precision::exact), cpu_bench("cpu", Precision::exact);
+  for (int vocab : {1, 5, 300, 4001}) {
+    const Tensor logits = gpu_bench.input(kRows, vocab);
+    const std::vector<float> values = cpu_bench.read(cpu_bench.input(kRows, vocab));
+    std::vector<std::uint64_t> mask((vocab + 63) / 64, 0x5555'0000'FFFF'1357);
+    for (double temperature : {0.0, 0.2, 1.0}) {
+      for (double top_p : {0.0, 0.5, 0.95, 1.0}) {
+        std::vector<Draw> draws(kRows, {.temperature = temperature, .top_p = top_p});
+        for (int i = 0; i < kRows; ++i) {
+          draws[i].random = (i + 0.37) / kRows;
+          if (i % 3 == 1) draws[i].min_p = 0.1;
+          if (i % 4 == 1) draws[i].allowed = mask;
+          if (i % 4 == 2 && vocab > 5) draws[i].n_tokens = vocab - 3;
+        }
+        expect_same_tokens(gpu_bench.backend(), logits, draws, values);
+      }
+    }
+  }
+}
+
+// Equal logits, of which the first is greedy's and the others are drawn by their ids.
+TEST_F(VulkanKernels, DrawAmongEquals) {
+  Bench bench(*gpu(), Precision::exact);
+  constexpr int kTokens = 100, kDraws = 40;
+  const Tensor logits = bench.constant(kDraws, kTokens, 0);
+  for (double top_p : {0.5, 1.0}) {
+    std::vector<Draw> draws(kDraws, {.temperature = 1, .top_p = top_p});
+    for (int i = 0; i < kDraws; ++i) draws[i].random = (i + 0.5) / kDraws;
+    expect_same_tokens(bench.backend(), logits, draws, std::vector<float>(kTokens * kDraws));
+  }
+  std::vector<Token> token(1);
+  const Draw greedy;
+  bench.backend().draw(logits, {&greedy, 1}, token);
+  EXPECT_EQ(token[0], 0);
+}
+
+TEST_F(VulkanKernels, DrawNothingFromWhatIsNoNumber) {
+  Bench bench(*gpu(), Precision::exact);
+  const Tensor logits = bench.constant(2, 36, NAN);
+  const Draw draws[] = {{}, {.temperature = 1}};
+  std::vector<Token> tokens(2);
+  bench.backend().draw(logits, draws, tokens);
+  EXPECT_EQ(tokens, (std::vector<Token>{-1, -1}));
 }
 
 TEST_F(VulkanKernels, NarrowKeepsRowsAndWhatBelongsToThem) {

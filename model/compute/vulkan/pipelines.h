@@ -21,6 +21,7 @@ enum class Kernel {
   copy_rows,
   down,
   down_pairs,
+  draw,
   embed,
   gate,
   group_pairs,
@@ -31,7 +32,7 @@ enum class Kernel {
   store,
   top_k,
 };
-inline constexpr int kKernels = 14;
+inline constexpr int kKernels = 15;
 inline constexpr std::uint32_t kPushBytes = 128;
 
 std::string_view kernel_name(Kernel kernel);

@@ -52,7 +52,8 @@ VulkanBackend::VulkanBackend(const VulkanOptions& options)
       commands_(device_, pipelines_),
       staging_(device_, commands_),
       team_(threads_or_cores(options.threads)),
-      batch_(device_, commands_) {
+      batch_(device_, commands_),
+      draws_(device_, commands_) {
   const std::span grid(iq2_xxs_grid(), 256);
   codebook_ = weights_memory_.take(grid.size_bytes());
   staging_.write(codebook_, std::as_bytes(grid));

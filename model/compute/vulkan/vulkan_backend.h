@@ -16,6 +16,7 @@
 #include "model/compute/cpu/threads.h"
 #include "model/compute/kv_layout.h"
 #include "model/compute/vulkan/batch_memory.h"
+#include "model/compute/vulkan/draw_memory.h"
 #include "model/compute/vulkan/staging.h"
 
 namespace corvid::model {
@@ -58,6 +59,7 @@ class VulkanBackend final : public Backend {
                    const GatedFfn& shared) override;
   void narrow(const Tensor& x, std::span<const int> rows) override;
   void read(const Tensor& x, std::span<float> out) override;
+  void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) override;
 
   Traffic traffic() const override;
   std::vector<int> selection(int row) override;
@@ -131,6 +133,7 @@ class VulkanBackend final : public Backend {
   Staging staging_;
   Team team_;
   BatchMemory batch_;
+  DrawMemory draws_;
 
   std::vector<Weights> matrices_;
   Matrix table_;  // may be asked for as a matrix, too

@@ -168,4 +168,18 @@ void VulkanBackend::read(const Tensor& x, std::span<float> out) {
   }
 }
 
+void VulkanBackend::draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) {
+  assert(draws.size() == out.size() && draws.size() <= static_cast<std::size_t>(logits.rows));
+  draws_.begin(draws, logits.width);
+  struct {
+    Address logits, draws, tokens;
+    Number stride, unused;
+  } push{address(logits), draws_.draws_address(), draws_.tokens_address(), stride(logits), 0};
+  commands_.barrier();
+  commands_.dispatch(pipelines_.get(Kernel::draw, {}), push, {Number(draws.size())});
+  traffic_.bus_bytes += static_cast<std::int64_t>(draws_.bytes());
+  commands_.finish();
+  std::ranges::copy(draws_.tokens(), out.begin());
+}
+
 }  // namespace corvid::model

@@ -62,8 +62,9 @@ void load_queries(uint row, uint first, uint angles) {
     const uint at = row * p.query_stride + head * (p.nope + kRope) + p.nope + 4 * quad;
     const vec2 a = vec2(p.query.v[at], p.query.v[at + 1]);
     const vec2 b = vec2(p.query.v[at + 2], p.query.v[at + 3]);
-    queries[h * kQuads + kLatentQuads + quad] =
-        p.scale * vec4(turn(p.angles, angles, 2 * quad, a), turn(p.angles, angles, 2 * quad + 1, b));
+    const vec2 first_turned = turn(p.angles, angles, 2 * quad, a);
+    const vec2 second_turned = turn(p.angles, angles, 2 * quad + 1, b);
+    queries[h * kQuads + kLatentQuads + quad] = p.scale * vec4(first_turned, second_turned);
   }
 }
 

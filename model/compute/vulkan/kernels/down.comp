@@ -1,5 +1,5 @@
-// x[i] += sum over u of down[chosen[i][u]] hidden[i][u], for every row i and its `used` experts. With
-// kShared, of a single row, also what all rows share: its hidden [shared_columns] follow.
+// x[i] += sum over u of down[chosen[i][u]] hidden[i][u], for every row i and its `used` experts.
+// With kShared, of a single row, also what all rows share: its hidden [shared_columns] follow.
 //
 // down [experts][dim][columns]; hidden [n][used][columns]; x [n][dim]. Threads as in multiply.comp;
 // the experts of a row are added in the order of their choice.
