@@ -1,13 +1,13 @@
-// The draws of a generation, one after the other: greedy, temperature, top-p, min-p, seeded.
+// Chooses a token from logits: greedy, temperature, top-p, min-p, seeded.
 //
-// What a draw makes of a row of logits says model/compute/draw.h; the back end does it. The same
-// seed, logits and masks give the same tokens on every machine (own counter-based generator, no
-// std:: distributions). One object per generation; engine thread only.
+// One object per generation; engine thread only. The same seed, logits and masks give the same
+// tokens on every machine (own counter-based generator, no std:: distributions).
 #pragma once
 
 #include <cstdint>
+#include <span>
 
-#include "model/compute/draw.h"
+#include "model/chat.h"
 
 namespace corvid::model {
 
@@ -22,11 +22,9 @@ struct Sampling {
 
 class Sampler {
  public:
-  explicit Sampler(Sampling sampling) : sampling_(sampling) {}
-  // `mask` may be null: everything is allowed. At least one token must be. The same until
-  // advance(); the mask outlives it.
-  Draw next(const TokenMask* mask) const;
-  void advance();
+  explicit Sampler(Sampling sampling);
+  // `mask` may be null: everything is allowed. At least one token must be allowed.
+  Token sample(std::span<const float> logits, const TokenMask* mask);
 
  private:
   Sampling sampling_;

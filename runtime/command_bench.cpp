@@ -69,8 +69,6 @@ std::vector<model::Token> some_tokens(int n, int vocab, std::uint32_t seed) {
   return tokens;
 }
 
-constexpr model::Draw kGreedy;
-
 void prefill(model::Engine& engine, model::Context& context, int n, std::uint32_t seed) {
   const std::vector<model::Token> tokens = some_tokens(n, engine.vocab_size(), seed);
   const std::size_t chunk = engine.max_batch_tokens();
@@ -78,7 +76,7 @@ void prefill(model::Engine& engine, model::Context& context, int n, std::uint32_
     const std::size_t size = std::min(chunk, tokens.size() - at);
     const bool last = at + size == tokens.size();
     const model::Work work{&context, std::span(tokens).subspan(at, size),
-                           last ? model::Rows::last : model::Rows::none, last ? &kGreedy : nullptr};
+                           last ? model::Rows::last : model::Rows::none};
     engine.step({&work, 1});
   }
 }
@@ -91,8 +89,9 @@ double decode_seconds(model::Engine& engine,
   for (int i = 0; i < n; ++i) {
     std::vector<model::Work> work;
     for (std::size_t c = 0; c < contexts.size(); ++c) {
-      next[c] = contexts[c]->drawn();
-      work.push_back({contexts[c].get(), {&next[c], 1}, model::Rows::last, &kGreedy});
+      const std::span<const float> logits = contexts[c]->logits();
+      next[c] = static_cast<model::Token>(std::ranges::max_element(logits) - logits.begin());
+      work.push_back({contexts[c].get(), {&next[c], 1}, model::Rows::last});
     }
     engine.step(work);
   }

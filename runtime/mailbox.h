@@ -38,9 +38,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<Outcome>> {
   // Engine thread.
   void put_progress(const model::Delta& delta, double prefill_fraction, int reused = 0) {
     std::lock_guard lock(mutex_);
-    mail_.delta.reasoning += delta.reasoning;
-    mail_.delta.content += delta.content;
-    mail_.delta.call_text += delta.call_text;
+    mail_.delta += delta;
     mail_.prefill_fraction = prefill_fraction;
     mail_.reused = reused;
     ring();

@@ -69,9 +69,7 @@ void ReplyReader::read(std::string_view payload, model::Delta& merged) {
   ++n_deltas_;
   n_bytes_ += delta.reasoning.size() + delta.content.size() + delta.call_text.size();
   was_cut_ = n_bytes_ > limits_.bytes || (limits_.max_tokens > 0 && n_deltas_ > limits_.max_tokens);
-  merged.reasoning += delta.reasoning;
-  merged.content += delta.content;
-  merged.call_text += delta.call_text;
+  merged += delta;
 }
 
 ChatReply ReplyReader::finish(bool interrupted) const {

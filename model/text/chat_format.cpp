@@ -236,6 +236,20 @@ Pieces ChatFormat::render(std::span<const Message> messages, std::span<const Too
   return Rendering(*this, messages, tools, thinking).render();
 }
 
+Delta& Delta::operator+=(const Delta& next) {
+  reasoning += next.reasoning;
+  content += next.content;
+  call_text += next.call_text;
+  for (const CallPart& part : next.calls) {
+    if (calls.empty() || calls.back().call != part.call) {
+      calls.push_back(part);
+    } else {
+      calls.back().arguments += part.arguments;
+    }
+  }
+  return *this;
+}
+
 std::string text_of(const Pieces& pieces) {
   std::string text;
   for (const Piece& piece : pieces) text += piece.text;

@@ -24,13 +24,29 @@ namespace corvid::model {
 
 class GgufFile;
 
+// A part of a call that is being written. The first one of a call has its name; the arguments of
+// all of them, joined, are those of the finished call, unless that has a problem.
+struct CallPart {
+  std::size_t call = 0;  // which call of the reply
+  std::string id;        // left empty, as ToolCall::id is
+  std::string name;
+  std::string arguments;
+
+  bool operator==(const CallPart&) const = default;
+};
+
 // What a reply grew by since the last feed.
 struct Delta {
   std::string reasoning;
   std::string content;
   std::string call_text;  // raw text of the block of calls, for progress display
+  std::vector<CallPart> calls;
 
-  bool empty() const { return reasoning.empty() && content.empty() && call_text.empty(); }
+  bool empty() const {
+    return reasoning.empty() && content.empty() && call_text.empty() && calls.empty();
+  }
+  // What came next. Parts of one call become one.
+  Delta& operator+=(const Delta& next);
 };
 
 // Incremental parser of one reply. Fed byte by byte or at once, the outcome is the same; no input

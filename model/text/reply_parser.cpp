@@ -5,6 +5,7 @@
 
 #include "model/error.h"
 #include "model/text/code_fence.h"
+#include "model/text/json_stream.h"
 #include "model/text/json_text.h"
 #include "model/text/tool_schemas.h"
 #include "model/text/utf8.h"
@@ -26,6 +27,13 @@ std::string_view without_leading_space(std::string_view text) {
 std::string_view trimmed(std::string_view text) {
   text = without_leading_space(text);
   return text.substr(0, text.find_last_not_of(kWhiteSpace) + 1);
+}
+
+// How many bytes at the end of `text` may be the beginning of `tag`.
+std::size_t held_back(std::string_view text, std::string_view tag) {
+  std::size_t held = std::min(text.size(), tag.size() - 1);
+  while (!text.ends_with(tag.substr(0, held))) --held;
+  return held;
 }
 
 // Bytes that arrive in any portions; valid text goes out, half of a character waits.
@@ -168,6 +176,8 @@ class Parser : public TurnParser {
  private:
   // block: between calls; call: between parameters; value: inside one; object: inside all.
   enum class State { reasoning, content, block, call, value, object, closed, malformed };
+  // What a value is; open: only the whole of it tells.
+  enum class Kind { text, json, open };
 
   bool in_block() const { return state_ >= State::block && state_ != State::closed; }
 
@@ -219,9 +229,7 @@ class Parser : public TurnParser {
       state_ = State::content;
       return true;
     }
-    std::size_t held = std::min(pending_.size(), tag.size() - 1);
-    while (!pending_.ends_with(tag.substr(0, held))) --held;
-    const std::size_t ready = pending_.size() - held;
+    const std::size_t ready = pending_.size() - held_back(pending_, tag);
     say(reasoning_, std::string_view(pending_).substr(0, ready), delta.reasoning);
     pending_.erase(0, ready);
     return false;
@@ -289,12 +297,13 @@ class Parser : public TurnParser {
     open.literal(calls_syntax_.after_name);
     if (open.complete()) {
       if (calls_.size() == kMaxCalls) return fail_limit(kMaxCalls, "calls");
-      call.arguments = "{}";
+      delta.calls.push_back({calls_.size(), {}, call.name, {}});
       calls_.push_back(std::move(call));
-      arguments_.clear();
-      scanned_ = 0;
-      state_ = syntax_.has_parameters() ? State::call : State::object;
-      return consume(open, delta);
+      consume(open, delta);
+      parameters_.clear();
+      state_ = State::call;
+      if (!syntax_.has_parameters()) begin_value(State::object, Kind::json, delta);
+      return true;
     }
     if (!syntax_.has_block()) return wait_or_fail({open}, "another call or the end of the reply");
     Head close{pending_};
@@ -318,17 +327,18 @@ class Parser : public TurnParser {
     as_text.literal(calls_syntax_.as_text);
     as_json.literal(calls_syntax_.as_json);
     if (as_text.complete() || as_json.complete()) {
-      if (arguments_.size() == kMaxParameters) return fail_limit(kMaxParameters, "parameters");
-      parameter_ = name;
-      is_text_ = as_text.complete();
-      state_ = State::value;
-      scanned_ = 0;
-      return consume(is_text_ ? as_text : as_json, delta);
+      if (parameters_.size() == kMaxParameters) return fail_limit(kMaxParameters, "parameters");
+      const Kind kind = schemas_ ? kind_of(name) : as_text.complete() ? Kind::text : Kind::json;
+      consume(as_text.complete() ? as_text : as_json, delta);
+      begin_parameter(name, delta);
+      begin_value(State::value, kind, delta);
+      return true;
     }
     Head close{pending_};
     close.literal(calls_syntax_.after_call);
     if (close.complete()) {
-      end_call();
+      grow(calls_.back().arguments.empty() ? "{}" : "}", delta);
+      state_ = State::block;
       return consume(close, delta);
     }
     return wait_or_fail({as_text, as_json, close}, "a parameter or the end of the call");
@@ -340,62 +350,112 @@ class Parser : public TurnParser {
         is_object ? trimmed(calls_syntax_.after_call) : calls_syntax_.after_value;
     const std::size_t end = pending_.find(tag, scanned_);
     if (end == pending_.npos) {
-      scanned_ = pending_.size() - std::min(pending_.size(), tag.size() - 1);
+      scanned_ = pending_.size() - held_back(pending_, tag);
+      read_value(scanned_, delta);
       return false;
     }
-    const std::string_view value = std::string_view(pending_).substr(0, end);
     if (is_object) {
-      end_object(trimmed(value));
+      end_object(end, delta);
     } else {
-      end_parameter(value);
-      state_ = State::call;
+      end_parameter(end, delta);
     }
     consume(end + tag.size(), delta);
     return true;
   }
 
-  void end_parameter(std::string_view bytes) {
-    ToolCall& call = calls_.back();
-    const std::string value = syntax_.spelled(bytes);
-    const auto same = std::find_if(arguments_.begin(), arguments_.end(),
-                                   [&](const JsonMember& m) { return m.name == parameter_; });
-    if (same != arguments_.end()) {
-      call.problem = "the parameter '" + parameter_ + "' is given twice";
-    } else if (schemas_ ? means_text(value) : is_text_) {
-      arguments_.push_back({parameter_, json_quote(clean_utf8(value))});
-    } else if (is_json(value)) {
-      arguments_.push_back({parameter_, print_json(value)});
-    } else {
-      call.problem = "the value of '" + parameter_ + "' is not JSON";
-    }
+  // --- Arguments: their text grows as they are read.
+
+  // Adds to the arguments of the last call.
+  void grow(std::string_view text, Delta& delta) {
+    if (repeated_) return;
+    calls_.back().arguments += text;
+    Delta growth;
+    growth.calls.push_back({calls_.size() - 1, {}, {}, std::string(text)});
+    delta += growth;
   }
 
-  // By the schema; where it leaves both, what looks like JSON other than a string is JSON.
-  bool means_text(const std::string& value) const {
-    const std::uint16_t schema = schemas_->schema_of(calls_.back().name, parameter_);
+  // By the schema; where it leaves both, the value itself has to tell.
+  Kind kind_of(const std::string& parameter) const {
+    const std::uint16_t schema = schemas_->schema_of(calls_.back().name, parameter);
     const std::uint8_t types = schemas_->json().node(schema).types;
-    if (!(types & JsonGrammar::kString)) return false;
-    return types == JsonGrammar::kString || value.empty() || value[0] == '"' || !is_json(value);
+    if (!(types & JsonGrammar::kString)) return Kind::json;
+    return types == JsonGrammar::kString ? Kind::text : Kind::open;
+  }
+  // What looks like JSON other than a string is JSON.
+  static Kind kind_of_value(const std::string& value) {
+    return value.empty() || value[0] == '"' || !is_json(value) ? Kind::text : Kind::json;
   }
 
-  void end_call() {
-    std::string text = "{";
-    for (const JsonMember& argument : arguments_) {
-      if (text.size() > 1) text += ", ";
-      text += json_quote(argument.name) + ": " + argument.value;
+  void begin_parameter(const std::string& name, Delta& delta) {
+    ToolCall& call = calls_.back();
+    good_bytes_ = call.arguments.size();
+    repeated_ = std::ranges::find(parameters_, name) != parameters_.end();
+    if (repeated_) call.problem = "the parameter '" + name + "' is given twice";
+    if (!repeated_) parameters_.push_back(name);
+    grow((call.arguments.empty() ? "{" : ", ") + json_quote(name) + ": ", delta);
+  }
+
+  void begin_value(State state, Kind kind, Delta& delta) {
+    state_ = state;
+    kind_ = kind;
+    scanned_ = read_ = 0;
+    text_value_ = {};
+    json_value_ = {};
+    if (kind == Kind::text) grow("\"", delta);
+  }
+
+  // The value's bytes up to `end`, which are in pending_.
+  void read_value(std::size_t end, Delta& delta) {
+    if (kind_ == Kind::open || end <= read_) return;
+    const std::string bytes = spelled_value(read_, end);
+    read_ = end;
+    if (kind_ == Kind::json) return grow(json_value_.feed(bytes), delta);
+    std::string text;
+    text_value_.add(bytes, text);
+    grow_text(text, delta);
+  }
+  void grow_text(const std::string& text, Delta& delta) {
+    const std::string quoted = json_quote(text);
+    grow(std::string_view(quoted).substr(1, quoted.size() - 2), delta);
+  }
+  // A mark in an object of arguments is no JSON; in a value it is text.
+  std::string spelled_value(std::size_t begin, std::size_t end) const {
+    const std::string_view bytes = std::string_view(pending_).substr(begin, end - begin);
+    return state_ == State::object ? std::string(bytes) : syntax_.spelled(bytes);
+  }
+
+  void end_parameter(std::size_t end, Delta& delta) {
+    const std::string value = spelled_value(0, end);
+    if (kind_ == Kind::open) begin_value(State::value, kind_of_value(value), delta);
+    read_value(end, delta);
+    if (kind_ == Kind::text) {
+      std::string text;
+      text_value_.end(text);
+      grow_text(text, delta);
+      grow("\"", delta);
+    } else {
+      grow(json_value_.end(), delta);
+      ToolCall& call = calls_.back();
+      if (!repeated_ && !is_json(value)) {
+        call.problem = "the value of '" + parameters_.back() + "' is not JSON";
+        call.arguments.resize(good_bytes_);
+      }
     }
-    calls_.back().arguments = text + "}";
-    state_ = State::block;
+    repeated_ = false;
+    state_ = State::call;
   }
 
-  void end_object(std::string_view text) {
-    state_ = State::block;
+  void end_object(std::size_t end, Delta& delta) {
+    read_value(end, delta);
+    grow(json_value_.end(), delta);
     try {
-      json_members(text);
-      calls_.back().arguments = print_json(text);
+      json_members(trimmed(std::string_view(pending_).substr(0, end)));
     } catch (const ModelError& error) {
-      calls_.back().problem = std::string("the arguments are not a JSON object: ") + error.what();
+      ToolCall& call = calls_.back();
+      call.arguments = "{}";
+      call.problem = std::string("the arguments are not a JSON object: ") + error.what();
     }
+    state_ = State::block;
   }
 
   bool fail(std::string problem) {
@@ -456,9 +516,13 @@ class Parser : public TurnParser {
   CodeFence fence_;
 
   std::vector<ToolCall> calls_;
-  std::vector<JsonMember> arguments_;  // of the last call
-  std::string parameter_;              // being read
-  bool is_text_ = false;
+  std::vector<std::string> parameters_;  // of the last call, without repetitions
+  bool repeated_ = false;                // the one being read is one
+  std::size_t good_bytes_ = 0;           // of the arguments, before it
+  Kind kind_ = Kind::text;               // of the value being read
+  std::size_t read_ = 0;                 // bytes of pending_ that are in the arguments
+  TextStream text_value_;
+  JsonStream json_value_;
   std::string problem_;
 };
 

@@ -52,17 +52,12 @@ class Writer : public ReplyWriter {
     std::string events;
     if (!delta.reasoning.empty()) events += chunk({{"reasoning_content", delta.reasoning}});
     if (!delta.content.empty()) events += chunk({{"content", delta.content}});
+    for (const model::CallPart& part : delta.calls) events += call_chunk(part);
     return events;
   }
 
   std::string end(const FinishedReply& reply) override {
-    std::string events;
-    for (std::size_t i = 0; i < reply.calls.size(); ++i) {
-      Json call{{"index", i}};
-      call.update(call_json(reply.calls[i]));
-      events += chunk({{"tool_calls", Json::array({std::move(call)})}});
-    }
-    events += chunk(Json::object(), finish_reason(reply.finish));
+    std::string events = chunk(Json::object(), finish_reason(reply.finish));
     if (include_usage_) {
       Json last = head("chat.completion.chunk");
       last["choices"] = Json::array();
@@ -101,6 +96,16 @@ class Writer : public ReplyWriter {
     choice["finish_reason"] = finish.empty() ? Json() : Json(finish);
     body["choices"] = Json::array({std::move(choice)});
     return sse("", json_line(body));
+  }
+  // The first chunk of a call names it.
+  std::string call_chunk(const model::CallPart& part) const {
+    Json call{{"index", part.call}};
+    if (part.name.empty()) {
+      call["function"]["arguments"] = part.arguments;
+    } else {
+      call.update(call_json({part.id, part.name, part.arguments}));
+    }
+    return chunk({{"tool_calls", Json::array({std::move(call)})}});
   }
 
   const std::string id_ = random_id("chatcmpl-");

@@ -66,17 +66,16 @@ class Writer : public ReplyWriter {
       events += enter(Block::text);
       events += block_delta({{"type", "text_delta"}, {"text", delta.content}});
     }
+    for (const model::CallPart& part : delta.calls) {
+      if (!part.name.empty()) events += begin_call(part);
+      if (part.arguments.empty()) continue;
+      events += block_delta({{"type", "input_json_delta"}, {"partial_json", part.arguments}});
+    }
     return events;
   }
 
   std::string end(const FinishedReply& reply) override {
     std::string events = enter(Block::none);
-    for (const model::ToolCall& call : reply.calls) {
-      events += start(
-          {{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", Json::object()}});
-      events += block_delta({{"type", "input_json_delta"}, {"partial_json", call.arguments}});
-      events += stop();
-    }
     events += event({{"type", "message_delta"},
                      {"delta", stop_json(reply)},
                      {"usage", usage_json(reply.usage)}});
@@ -108,7 +107,7 @@ class Writer : public ReplyWriter {
   }
 
  private:
-  enum class Block { none, thinking, text };
+  enum class Block { none, thinking, text, call };
 
   Json head() const {
     return {{"id", id_}, {"type", "message"}, {"role", "assistant"}, {"model", model_}};
@@ -138,6 +137,15 @@ class Writer : public ReplyWriter {
     }
     if (block == Block::text) events += start({{"type", "text"}, {"text", ""}});
     return events;
+  }
+
+  std::string begin_call(const model::CallPart& part) {
+    std::string events = enter(Block::none);
+    open_ = Block::call;
+    return events + start({{"type", "tool_use"},
+                           {"id", part.id},
+                           {"name", part.name},
+                           {"input", Json::object()}});
   }
 
   const std::string id_ = random_id("msg_");

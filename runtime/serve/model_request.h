@@ -50,6 +50,8 @@ struct FinishedReply {
 };
 
 // Tells one reply in an API's own shape: as a stream begin, grow..., end or fail; or as a whole.
+// What end() is given has been told by grow() already, but for the calls of a reply that was cut
+// off: they have begun, and are none of it.
 class ReplyWriter {
  public:
   virtual ~ReplyWriter() = default;

@@ -138,10 +138,13 @@ RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& servic
   job.owner = owner;
   std::stop_source stop = listener_.stop();
   job.on_progress = [box = box_, watch = watch_, stop](const ReplyRequest::Progress& progress) {
+    StopTexts& stop_texts = watch->stop_texts;
     model::Delta delta = progress.delta;
-    delta.content = watch->stop_texts.feed(delta.content);
+    delta.content = stop_texts.feed(delta.content);
+    if (!delta.calls.empty()) delta.content += stop_texts.rest();  // the content is complete
+    if (!stop_texts.found().empty()) delta.calls.clear();
     box->put_progress(delta, progress.prefill_fraction, progress.reused);
-    if (!watch->stop_texts.found().empty()) std::stop_source(stop).request_stop();
+    if (!stop_texts.found().empty()) std::stop_source(stop).request_stop();
   };
   job.on_done = [box = box_](model::Turn turn, std::exception_ptr error) {
     box->put_outcome(std::move(turn), error);
@@ -162,6 +165,7 @@ asio::awaitable<RunningReply::Update> RunningReply::next(asio::steady_timer::tim
   if (update.started) usage_.cached_tokens = mail.reused;
   reasoning_ += update.delta.reasoning;
   content_ += update.delta.content;
+  for (model::CallPart& part : update.delta.calls) part.id = id_of_call(part.call);
   if (mail.outcome) update.finished = finish(std::move(*mail.outcome), update.delta);
   update.usage = usage_;
   co_return update;
@@ -196,13 +200,18 @@ FinishedReply RunningReply::finish(model::Turn turn, model::Delta& last) {
   if (turn.content.starts_with(content_)) last.content += turn.content.substr(content_.size());
   reply.content = std::move(turn.content);
   reply.calls = std::move(turn.calls);
-  for (model::ToolCall& call : reply.calls) call.id = random_id("call_");
+  for (std::size_t i = 0; i < reply.calls.size(); ++i) reply.calls[i].id = id_of_call(i);
   if (!reply.calls.empty()) reply.finish = Finish::calls;
   if (turn.stop == model::Stop::length || turn.stop == model::Stop::context_full) {
     reply.finish = Finish::length;
   }
   if (!begun_) remember(reply, std::move(said));
   return reply;
+}
+
+const std::string& RunningReply::id_of_call(std::size_t call) {
+  while (call_ids_.size() <= call) call_ids_.push_back(random_id("call_"));
+  return call_ids_[call];
 }
 
 void RunningReply::remember(const FinishedReply& reply, model::Said said) {

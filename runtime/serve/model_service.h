@@ -82,6 +82,7 @@ class RunningReply {
 
   FinishedReply finish(model::Turn turn, model::Delta& last);
   void remember(const FinishedReply& reply, model::Said said);
+  const std::string& id_of_call(std::size_t call);
 
   ModelService& service_;
   const model::Thinking thinking_;
@@ -93,6 +94,7 @@ class RunningReply {
   Listener<model::Turn> listener_;
   ReplyUsage usage_;
   std::string reasoning_, content_;  // shown so far
+  std::vector<std::string> call_ids_;
 };
 
 }  // namespace corvid::runtime

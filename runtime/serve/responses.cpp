@@ -52,14 +52,19 @@ class Writer : public ReplyWriter {
       events += text_event("response.output_text.delta", "delta", delta.content);
       text_ += delta.content;
     }
+    for (const model::CallPart& part : delta.calls) {
+      if (!part.name.empty()) events += begin_call(part);
+      text_ += part.arguments;
+      if (part.arguments.empty() || open_ != Open::call) continue;
+      events += item_event("response.function_call_arguments.delta", {{"delta", part.arguments}});
+    }
     return events;
   }
 
   std::string end(const FinishedReply& reply) override {
-    std::string events = enter(Open::none);
-    for (const model::ToolCall& call : reply.calls) events += tell_call(call);
-    usage_ = usage_json(reply.usage);
     const bool cut = reply.finish == FinishedReply::Finish::length;
+    std::string events = enter(Open::none, cut ? "incomplete" : "completed");
+    usage_ = usage_json(reply.usage);
     const std::string status = cut ? "incomplete" : "completed";
     if (cut) incomplete_ = {{"reason", "max_output_tokens"}};
     if (!cut) completed_at_ = seconds_since_epoch();
@@ -73,15 +78,18 @@ class Writer : public ReplyWriter {
   }
 
   std::string whole(const FinishedReply& reply) override {
-    grow({reply.reasoning, {}, {}});
-    grow({{}, reply.content, {}});
+    grow({.reasoning = reply.reasoning});
+    grow({.content = reply.content});
+    for (const model::ToolCall& call : reply.calls) {
+      grow({.calls = {{0, call.id, call.name, call.arguments}}});
+    }
     end(reply);
     const bool cut = reply.finish == FinishedReply::Finish::length;
     return json_line(response(cut ? "incomplete" : "completed"));
   }
 
  private:
-  enum class Open { none, reasoning, message };
+  enum class Open { none, reasoning, message, call, custom_call };
 
   Json response(std::string_view status) const {
     Json body{{"id", id_},
@@ -133,8 +141,8 @@ class Writer : public ReplyWriter {
     item_ = std::move(item);
     return event("response.output_item.added", {{"output_index", output_.size()}, {"item", item_}});
   }
-  std::string end_item() {
-    item_["status"] = "completed";
+  std::string end_item(std::string_view status) {
+    item_["status"] = status;
     std::string done =
         event("response.output_item.done", {{"output_index", output_.size()}, {"item", item_}});
     output_.push_back(std::move(item_));
@@ -142,10 +150,14 @@ class Writer : public ReplyWriter {
   }
 
   // Ends the item that is open and begins one of this kind, unless it is the same.
-  std::string enter(Open open) {
+  std::string enter(Open open, std::string_view status = "completed") {
     if (open == open_) return {};
     std::string events;
-    if (open_ != Open::none) events += end_text_item();
+    if (open_ == Open::call || open_ == Open::custom_call) {
+      events += end_call(status);
+    } else if (open_ != Open::none) {
+      events += end_text_item(status);
+    }
     open_ = open;
     text_.clear();
     if (open == Open::none) return events;
@@ -167,39 +179,46 @@ class Writer : public ReplyWriter {
            item_event("response.content_part.added", {{"content_index", 0}, {"part", part("")}});
   }
 
-  std::string end_text_item() {
+  std::string end_text_item(std::string_view status) {
     const std::string done =
         open_ == Open::reasoning ? "response.reasoning_text.done" : "response.output_text.done";
     std::string events = text_event(done, "text", text_);
     events +=
         item_event("response.content_part.done", {{"content_index", 0}, {"part", part(text_)}});
     item_["content"] = Json::array({part(text_)});
-    return events + end_item();
+    return events + end_item(status);
   }
 
-  std::string tell_call(const model::ToolCall& call) {
-    const auto found = tools_.find(call.name);
-    ClientTool tool{call.name, "", false};
-    if (found != tools_.end()) tool = found->second;
-    const std::string key = tool.custom ? "input" : "arguments";
-    const std::string text = tool.custom ? custom_input(call.arguments) : call.arguments;
-    const std::string type = tool.custom ? "custom_tool_call" : "function_call";
-    const std::string events_of =
-        tool.custom ? "response.custom_tool_call_input" : "response.function_call_arguments";
+  std::string begin_call(const model::CallPart& part) {
+    std::string events = enter(Open::none);
+    const auto found = tools_.find(part.name);
+    const ClientTool tool =
+        found == tools_.end() ? ClientTool{part.name, "", false} : found->second;
+    open_ = tool.custom ? Open::custom_call : Open::call;
     Json item{{"id", random_id(tool.custom ? "ctc_" : "fc_")},
-              {"type", type},
+              {"type", tool.custom ? "custom_tool_call" : "function_call"},
               {"status", "in_progress"},
-              {"call_id", call.id},
+              {"call_id", part.id},
               {"name", tool.name},
-              {key, ""}};
+              {tool.custom ? "input" : "arguments", ""}};
     if (!tool.name_space.empty()) item["namespace"] = tool.name_space;
-    std::string events = begin_item(std::move(item));
-    events += item_event(events_of + ".delta", {{"delta", text}});
-    Json done{{key, text}};
-    if (!tool.custom) done["name"] = tool.name;
-    events += item_event(events_of + ".done", std::move(done));
-    item_[key] = text;
-    return events + end_item();
+    return events + begin_item(std::move(item));
+  }
+
+  std::string end_call(std::string_view status) {
+    if (open_ == Open::custom_call) return end_custom_call(status);
+    item_["arguments"] = text_;
+    const Json done{{"arguments", text_}, {"name", item_["name"]}};
+    std::string events = item_event("response.function_call_arguments.done", done);
+    return events + end_item(status);
+  }
+  // Its text is known when all arguments are.
+  std::string end_custom_call(std::string_view status) {
+    const std::string text = status == "completed" ? custom_input(text_) : "";
+    item_["input"] = text;
+    std::string events = item_event("response.custom_tool_call_input.delta", {{"delta", text}});
+    events += item_event("response.custom_tool_call_input.done", {{"input", text}});
+    return events + end_item(status);
   }
 
   const std::string id_ = random_id("resp_");

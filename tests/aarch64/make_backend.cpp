@@ -5,7 +5,7 @@
 
 namespace corvid::model {
 
-std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string&) {
+std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   return std::make_unique<CpuBackend>(CpuOptions{
       .threads = options.threads, .kernels = options.kernels, .precision = options.precision});
 }

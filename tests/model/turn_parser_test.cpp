@@ -27,7 +27,7 @@ struct Reading {
     return turn.stop == other.turn.stop && turn.reasoning == other.turn.reasoning &&
            turn.content == other.turn.content && turn.calls == other.turn.calls &&
            turn.problem == other.turn.problem && deltas.call_text == other.deltas.call_text &&
-           where == other.where;
+           deltas.calls == other.deltas.calls && where == other.where;
   }
 };
 
@@ -44,10 +44,7 @@ Reading read(std::string_view text, Thinking thinking = Thinking::on, Stop stop 
   const auto turn_parser = parser(thinking);
   while (!text.empty()) {
     const std::size_t size = portion ? std::min(portion(), text.size()) : text.size();
-    const Delta delta = turn_parser->feed(text.substr(0, size));
-    reading.deltas.reasoning += delta.reasoning;
-    reading.deltas.content += delta.content;
-    reading.deltas.call_text += delta.call_text;
+    reading.deltas += turn_parser->feed(text.substr(0, size));
     text.remove_prefix(size);
   }
   reading.where = turn_parser->where();
@@ -55,6 +52,14 @@ Reading read(std::string_view text, Thinking thinking = Thinking::on, Stop stop 
   // What was shown is what the turn says; only what was held back to the end may be missing.
   EXPECT_TRUE(reading.turn.reasoning.starts_with(reading.deltas.reasoning));
   EXPECT_TRUE(reading.turn.content.starts_with(reading.deltas.content));
+  for (std::size_t i = 0; i < reading.turn.calls.size(); ++i) {
+    const ToolCall& call = reading.turn.calls[i];
+    const CallPart& shown = reading.deltas.calls.at(i);
+    EXPECT_EQ(shown.name, call.name);
+    if (call.problem.empty()) {
+      EXPECT_EQ(shown.arguments, call.arguments);
+    }
+  }
   return reading;
 }
 
@@ -75,6 +80,15 @@ TEST(TurnParserV32, ReadsReasoningContentAndCalls) {
   EXPECT_EQ(reading.deltas.call_text, kCall);
   EXPECT_EQ(reading.where, TurnParser::Where::closed);
   EXPECT_EQ(reading.turn.problem, "");
+}
+
+TEST(TurnParserV32, TextArgumentsAreShownWhileTheyAreWritten) {
+  const auto turn_parser = parser(Thinking::off);
+  const std::size_t value = kCall.find("ls <b>");
+  EXPECT_EQ(turn_parser->feed(kCall.substr(0, value)).calls,
+            (std::vector<CallPart>{{0, "", "shell", R"({"command": ")"}}));
+  EXPECT_EQ(turn_parser->feed("ls <").calls, (std::vector<CallPart>{{0, "", "", "ls "}}));
+  EXPECT_EQ(turn_parser->feed("b> \"").calls, (std::vector<CallPart>{{0, "", "", R"(<b> \")"}}));
 }
 
 TEST(TurnParserV32, AnAnswerWithoutCallsEndsTheTurn) {

@@ -67,7 +67,7 @@ TEST(ServeMessages, StreamsBlocksInOrder) {
   }
   EXPECT_EQ(thinking, "I look.");
   EXPECT_FALSE(signature.empty());
-  EXPECT_EQ(Json::parse(arguments), Json({{"command", "ls"}}));
+  EXPECT_EQ(arguments, R"({"command": "ls"})");
   const Json end = Json::parse(response.events("message_delta")[0]);
   EXPECT_EQ(end["delta"]["stop_reason"], "tool_use");
   EXPECT_GT(end["usage"]["output_tokens"], 0);
@@ -188,6 +188,11 @@ TEST(ServeResponses, StreamsItsEventsInTheOrderThatClientsCheck) {
   }
   const Json last = Json::parse(response.events().back())["response"];
   EXPECT_EQ(last["output"][2]["arguments"], R"({"command": "ls"})");
+  std::string arguments;
+  for (const std::string& data : response.events("response.function_call_arguments.delta")) {
+    arguments += Json::parse(data)["delta"].get<std::string>();
+  }
+  EXPECT_EQ(arguments, R"({"command": "ls"})");
   EXPECT_GT(last["usage"]["output_tokens_details"]["reasoning_tokens"], 0);
 }
 
@@ -208,6 +213,19 @@ TEST(ServeResponses, CutShortItIsIncomplete) {
   const Json response = server.post("/v1/responses", body).json();
   EXPECT_EQ(response["status"], "incomplete");
   EXPECT_EQ(response["incomplete_details"]["reason"], "max_output_tokens");
+}
+
+TEST(ServeResponses, ACallThatIsCutShortIsIncompleteAndNoneOfTheOutput) {
+  TestServer server;
+  server.says(calling("shell", R"({"command": "ls -l a b c d e f g h i j k l m n o p"})"));
+  Json body = response_body();
+  body["stream"] = true;
+  body["max_output_tokens"] = 40;
+  const HttpResponse response = server.post("/v1/responses", body);
+  const auto items = response.events("response.output_item.done");
+  ASSERT_FALSE(items.empty()) << response.body;
+  EXPECT_EQ(Json::parse(items.back())["item"]["status"], "incomplete");
+  EXPECT_EQ(response.events("response.incomplete").size(), 1u);
 }
 
 TEST(ServeResponses, StoredStateIsRefusedClearly) {

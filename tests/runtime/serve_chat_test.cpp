@@ -22,6 +22,15 @@ Json shell_tool() {
                      "required": ["command"]}}})");
 }
 
+void add_call_part(Json& calls, const Json& part) {
+  if (part["index"] == calls.size()) {
+    calls.push_back(part);
+    return;
+  }
+  Json& arguments = calls.at(part["index"].get<std::size_t>())["function"]["arguments"];
+  arguments = arguments.get<std::string>() + part["function"]["arguments"].get<std::string>();
+}
+
 // The deltas of a stream, put together.
 Json joined(const HttpResponse& response) {
   Json message{{"reasoning_content", ""}, {"content", ""}, {"tool_calls", Json::array()}};
@@ -36,7 +45,7 @@ Json joined(const HttpResponse& response) {
       }
     }
     if (delta.contains("tool_calls")) {
-      for (const Json& call : delta["tool_calls"]) message["tool_calls"].push_back(call);
+      for (const Json& part : delta["tool_calls"]) add_call_part(message["tool_calls"], part);
     }
     if (!chunk["choices"][0]["finish_reason"].is_null()) {
       message["finish_reason"] = chunk["choices"][0]["finish_reason"];
@@ -97,6 +106,49 @@ TEST(ServeChat, CallsHaveIdsAndArguments) {
     EXPECT_THAT(call["id"].get<std::string>(), ::testing::StartsWith("call_"));
     EXPECT_EQ(call["function"]["name"], "shell");
     EXPECT_EQ(call["function"]["arguments"], R"({"command": "ls -l"})");
+  }
+}
+
+TEST(ServeChat, ArgumentsAreTheSameStreamedAndWhole) {
+  TestServer server;
+  Json body = hello();
+  body["tools"] = {shell_tool()};
+  model::Turn turn = calling("shell", R"({"command": "cat > é.txt <<\"X\"\n\t\\u003c</a>\nX"})");
+  turn.content = "Two calls.";
+  turn.calls.push_back({"", "shell", R"({"command": "ls -l | sort", "timeout": -1.5})"});
+  Json answers[2];
+  std::size_t n_parts = 0;
+  for (const bool stream : {false, true}) {
+    server.says(turn);
+    body["stream"] = stream;
+    const HttpResponse response = server.post(kPath, body);
+    answers[stream] = stream ? joined(response) : response.json()["choices"][0]["message"];
+    for (const std::string& data : response.events())
+      n_parts += data.find("tool_calls") != data.npos;
+  }
+  EXPECT_GT(n_parts, 10u);  // the socket may join events, the stream does not join tokens so far
+  ASSERT_EQ(answers[1]["tool_calls"].size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Json& streamed = answers[1]["tool_calls"][i]["function"];
+    EXPECT_EQ(streamed, answers[0]["tool_calls"][i]["function"]);
+    EXPECT_EQ(streamed["arguments"], turn.calls[i].arguments);
+  }
+}
+
+TEST(ServeChat, AStopTextBeforeACallIsTheEnd) {
+  TestServer server;
+  Json body = hello();
+  body["tools"] = {shell_tool()};
+  body["stream"] = true;
+  for (const char* stop : {"now", "now!"}) {
+    model::Turn turn = calling("shell", R"({"command": "ls"})");
+    turn.content = "I look now";
+    server.says(turn);
+    body["stop"] = stop;
+    const Json message = joined(server.post(kPath, body));
+    const bool found = std::string_view(stop) == "now";
+    EXPECT_EQ(message["content"], found ? "I look " : "I look now");
+    EXPECT_EQ(message["tool_calls"].size(), found ? 0u : 1u);
   }
 }
 

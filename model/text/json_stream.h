@@ -1,0 +1,31 @@
+// print_json() for JSON that comes in pieces of any size.
+//
+// What has been printed is always the beginning of what print_json() makes of the whole. Text that
+// turns out to be no JSON is printed up to some point before that shows; whether it is JSON is for
+// others to say. One thread at a time; nothing throws.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace corvid::model {
+
+class JsonStream {
+ public:
+  // What can be printed now: a number, a name or an escape waits for its last byte.
+  std::string feed(std::string_view bytes);
+  // There is no more.
+  std::string end();
+
+ private:
+  bool step_in_string(std::string& out);
+  bool step_between(std::string& out);
+  bool print_scalar(std::string_view scalar, std::string& out);
+  bool give_up();
+
+  std::string held_;  // not printed yet
+  bool in_string_ = false;
+  bool broken_ = false;  // this is no JSON: nothing more is printed
+};
+
+}  // namespace corvid::model
