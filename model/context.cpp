@@ -81,8 +81,8 @@ bool Context::rewind(Mark to) {
 }
 
 std::unique_ptr<Context> Context::fork() const {
-  return std::unique_ptr<Context>(new Context(std::unique_ptr<Parts>(
-      new Parts{parts_->engine, parts_->cache.fork(), parts_->tokens, parts_->logits})));
+  return std::unique_ptr<Context>(new Context(std::unique_ptr<Parts>(new Parts{
+      parts_->engine, parts_->cache.fork(), parts_->tokens, parts_->logits, parts_->drawn})));
 }
 
 std::span<const float> Context::logits(int row) const {
@@ -91,6 +91,10 @@ std::span<const float> Context::logits(int row) const {
   if (row < 0) row += rows;
   assert(row >= 0 && row < rows);
   return std::span(parts_->logits).subspan(static_cast<std::size_t>(row) * vocab, vocab);
+}
+
+Token Context::drawn() const {
+  return parts_->drawn;
 }
 
 int Context::room_tokens() const {

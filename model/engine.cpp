@@ -107,44 +107,47 @@ Traffic Engine::traffic() const {
 
 std::unique_ptr<Context> Engine::new_context() {
   return std::unique_ptr<Context>(new Context(std::unique_ptr<Context::Parts>(
-      new Context::Parts{shared_from_this(), KvCache(*parts_->pool), {}, {}})));
+      new Context::Parts{shared_from_this(), KvCache(*parts_->pool), {}, {}, -1})));
 }
 
 bool Engine::step(std::span<const Work> work, std::stop_token stop) {
   std::vector<Token> tokens;
   std::vector<Sequence> sequences;
-  std::vector<int> rows;  // whose logits are wanted
+  std::vector<Wanted> wanted;
+  const auto rows_of = [](const Work& w) {
+    const int n = static_cast<int>(w.tokens.size());
+    return w.logits == Rows::all ? n : w.logits == Rows::last ? std::min(n, 1) : 0;
+  };
   for (const Work& w : work) check(w, parts_->config, w.context->room_tokens());
   for (const Work& w : work) {
     if (w.tokens.empty()) continue;
+    assert(!w.draw || w.logits == Rows::last);
     KvCache& cache = w.context->parts_->cache;
     const int n = static_cast<int>(w.tokens.size()), first = static_cast<int>(tokens.size());
     sequences.push_back({cache.reserve(n), cache.n_tokens(), n});
     tokens.insert(tokens.end(), w.tokens.begin(), w.tokens.end());
-    const int wanted = w.logits == Rows::all ? n : w.logits == Rows::last ? 1 : 0;
-    for (int i = n - wanted; i < n; ++i) rows.push_back(first + i);
+    for (int i = n - rows_of(w); i < n; ++i) wanted.push_back({.row = first + i, .draw = w.draw});
   }
   assert(tokens.size() <= kMaxBatch);
   if (tokens.empty()) return true;
 
   // Results go to fresh memory: until the step has succeeded, no context changes.
-  const std::size_t vocab = vocab_size();
-  std::vector<float> all(rows.size() * vocab);
-  const bool finished =
-      parts_->transformer->forward({tokens, sequences}, rows, all, std::move(stop));
-  std::size_t row = 0;
+  const bool finished = parts_->transformer->forward({tokens, sequences}, wanted, std::move(stop));
+  auto result = wanted.begin();
   for (const Work& w : work) {
     Context::Parts& context = *w.context->parts_;
-    const std::size_t n = w.tokens.size();
     if (!finished) {
       context.cache.rewind(context.cache.n_tokens());
       continue;
     }
-    const std::size_t wanted = w.logits == Rows::all ? n : w.logits == Rows::last && n ? 1 : 0;
-    context.logits.assign(all.begin() + row * vocab, all.begin() + (row + wanted) * vocab);
-    context.cache.commit(static_cast<int>(n));
+    context.logits.clear();
+    context.drawn = -1;
+    for (int i = 0; i < rows_of(w); ++i, ++result) {
+      context.logits.insert(context.logits.end(), result->logits.begin(), result->logits.end());
+      context.drawn = result->token;
+    }
+    context.cache.commit(static_cast<int>(w.tokens.size()));
     context.tokens.insert(context.tokens.end(), w.tokens.begin(), w.tokens.end());
-    row += wanted;
   }
   return finished;
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "model/chat.h"
+#include "model/compute/draw.h"
 #include "model/compute/traffic.h"
 
 namespace corvid::model {
@@ -35,11 +36,13 @@ struct EngineOptions {
 
 enum class Rows { none, last, all };
 
-// Tokens to append to a context, and the rows whose logits are wanted afterwards.
+// Tokens to append to a context, and the rows whose logits are wanted afterwards; or the token that
+// a draw makes of the last row, which is all that leaves the device then.
 struct Work {
   Context* context = nullptr;
   std::span<const Token> tokens;
   Rows logits = Rows::last;
+  const Draw* draw = nullptr;  // only with Rows::last; what it points to outlives the step
 };
 
 class Engine : public std::enable_shared_from_this<Engine> {
@@ -88,6 +91,8 @@ class Context {
   std::unique_ptr<Context> fork() const;
   // Logits [vocab] of the last step: row counts from the first row asked for, -1 is the last one.
   std::span<const float> logits(int row = -1) const;
+  // What the last step drew; -1 when its logits were no numbers.
+  Token drawn() const;
   int room_tokens() const;
   std::size_t kv_bytes() const;
 

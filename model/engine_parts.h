@@ -30,6 +30,7 @@ struct Context::Parts {
   KvCache cache;
   std::vector<Token> tokens;
   std::vector<float> logits;  // [n_rows, vocab] of the last step
+  Token drawn = -1;
 };
 
 }  // namespace corvid::model

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <chrono>
 
+#include "model/error.h"
+
 namespace corvid::model {
 namespace {
 
@@ -28,6 +30,7 @@ struct Generation::Parts {
   std::vector<Token> reply;    // sampled and forced
   std::vector<Token> pending;  // the last of them: not in the context yet
   std::size_t in_flight = 0;   // tokens of the last work()
+  Draw draw;                   // of it
   Clock::time_point started;
   std::optional<Stop> stop;  // set: done
   Usage usage;
@@ -35,7 +38,8 @@ struct Generation::Parts {
   Parts(Context& context, const ChatFormat& format, std::shared_ptr<const Tokenizer> tokenizer,
         std::unique_ptr<Constraint> constraint, GenerateOptions options);
   bool prefilling() const { return prompt_at < options.prompt.size(); }
-  Token sample();
+  const TokenMask& mask();
+  Token drawn();
   void take(Token token, Delta& delta);
   void take_forced(Delta& delta);
 };
@@ -74,17 +78,20 @@ Generation::Parts::Parts(Context& context, const ChatFormat& format,
   if (static_cast<int>(options.prompt.size()) > context.room_tokens()) stop = Stop::context_full;
 }
 
-Token Generation::Parts::sample() {
-  // The network may have rows for tokens that the vocabulary does not have.
-  const std::span<const float> logits =
-      context.logits(-1).first(static_cast<std::size_t>(tokenizer->vocab_size()));
-  const bool reasons = parser->where() == TurnParser::Where::reasoning;
-  const TokenMask* mask = reasons ? &in_reasoning : &in_content;
+// What may be said next; the network may have rows for tokens that the vocabulary does not have.
+const TokenMask& Generation::Parts::mask() {
   if (constraint && !constraint->free()) {
     constraint->mask(constrained);
-    mask = &constrained;
+    return constrained;
   }
-  return sampler.sample(logits, mask);
+  return parser->where() == TurnParser::Where::reasoning ? in_reasoning : in_content;
+}
+
+Token Generation::Parts::drawn() {
+  sampler.advance();
+  const Token token = context.drawn();
+  if (token >= 0) return token;
+  throw ModelError("the model computed no number for any token; its file may be damaged");
 }
 
 void Generation::Parts::take(Token token, Delta& delta) {
@@ -143,6 +150,10 @@ std::optional<Work> Generation::work() {
     work.tokens = left.first(std::min(chunk, left.size()));
     if (work.tokens.size() < left.size()) work.logits = Rows::none;
   }
+  if (work.logits == Rows::last) {
+    p.draw = p.sampler.next(&p.mask());
+    work.draw = &p.draw;
+  }
   p.in_flight = work.tokens.size();
   return work;
 }
@@ -163,7 +174,7 @@ Delta Generation::advance() {
   Delta delta;
   if (p.prefilling()) return delta;
   ++p.usage.generated;
-  p.take(p.sample(), delta);
+  p.take(p.drawn(), delta);
   p.take_forced(delta);
   return delta;
 }

@@ -1,13 +1,13 @@
-// Chooses a token from logits: greedy, temperature, top-p, min-p, seeded.
+// The draws of a generation, one after the other: greedy, temperature, top-p, min-p, seeded.
 //
-// One object per generation; engine thread only. The same seed, logits and masks give the same
-// tokens on every machine (own counter-based generator, no std:: distributions).
+// What a draw makes of a row of logits says model/compute/draw.h; the back end does it. The same
+// seed, logits and masks give the same tokens on every machine (own counter-based generator, no
+// std:: distributions). One object per generation; engine thread only.
 #pragma once
 
 #include <cstdint>
-#include <span>
 
-#include "model/chat.h"
+#include "model/compute/draw.h"
 
 namespace corvid::model {
 
@@ -22,9 +22,11 @@ struct Sampling {
 
 class Sampler {
  public:
-  explicit Sampler(Sampling sampling);
-  // `mask` may be null: everything is allowed. At least one token must be allowed.
-  Token sample(std::span<const float> logits, const TokenMask* mask);
+  explicit Sampler(Sampling sampling) : sampling_(sampling) {}
+  // `mask` may be null: everything is allowed. At least one token must be. The same until
+  // advance(); the mask outlives it.
+  Draw next(const TokenMask* mask) const;
+  void advance();
 
  private:
   Sampling sampling_;

@@ -69,6 +69,8 @@ std::vector<model::Token> some_tokens(int n, int vocab, std::uint32_t seed) {
   return tokens;
 }
 
+constexpr model::Draw kGreedy;
+
 void prefill(model::Engine& engine, model::Context& context, int n, std::uint32_t seed) {
   const std::vector<model::Token> tokens = some_tokens(n, engine.vocab_size(), seed);
   const std::size_t chunk = engine.max_batch_tokens();
@@ -76,7 +78,7 @@ void prefill(model::Engine& engine, model::Context& context, int n, std::uint32_
     const std::size_t size = std::min(chunk, tokens.size() - at);
     const bool last = at + size == tokens.size();
     const model::Work work{&context, std::span(tokens).subspan(at, size),
-                           last ? model::Rows::last : model::Rows::none};
+                           last ? model::Rows::last : model::Rows::none, last ? &kGreedy : nullptr};
     engine.step({&work, 1});
   }
 }
@@ -89,9 +91,8 @@ double decode_seconds(model::Engine& engine,
   for (int i = 0; i < n; ++i) {
     std::vector<model::Work> work;
     for (std::size_t c = 0; c < contexts.size(); ++c) {
-      const std::span<const float> logits = contexts[c]->logits();
-      next[c] = static_cast<model::Token>(std::ranges::max_element(logits) - logits.begin());
-      work.push_back({contexts[c].get(), {&next[c], 1}, model::Rows::last});
+      next[c] = contexts[c]->drawn();
+      work.push_back({contexts[c].get(), {&next[c], 1}, model::Rows::last, &kGreedy});
     }
     engine.step(work);
   }

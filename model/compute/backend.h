@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "model/chat.h"
+#include "model/compute/draw.h"
 #include "model/compute/traffic.h"
 #include "model/files/gguf.h"
 
@@ -186,6 +187,11 @@ class Backend {
   virtual void project(const Tensor& x, const Norm* norm, std::span<const Projection> outs) = 0;
   virtual void store(const KvRows& rows) = 0;
   virtual void select(const IndexQuery& query) = 0;
+  // Both, one after the other; a device may do them at once.
+  virtual void store_and_select(const KvRows& rows, const IndexQuery& query) {
+    store(rows);
+    select(query);
+  }
   virtual void attend(const LatentAttention& attention) = 0;
   // x += ffn(norm(x)).
   virtual void feed_forward(const Tensor& x, const Norm& norm, const GatedFfn& ffn) = 0;
@@ -196,6 +202,9 @@ class Backend {
   // the next begin() see no others.
   virtual void narrow(const Tensor& x, std::span<const int> rows) = 0;
   virtual void read(const Tensor& x, std::span<float> out) = 0;
+  // out[i] = draw_token(row i of logits, draws[i]); a device's sums may round otherwise, so a draw
+  // next to the border of two tokens may fall to the other. Waits, as read() does.
+  virtual void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) = 0;
 
   // --- Measuring and tests. ---
   virtual Traffic traffic() const = 0;

@@ -28,8 +28,9 @@ Transformer::Transformer(const Config& config, const Weights& weights, Backend& 
   b_.set_kv_shape({c_.layers, c_.kv_lora, c_.rope, c_.index_width});
 }
 
-bool Transformer::forward(const Batch& batch, std::span<const int> rows, std::span<float> logits,
-                          std::stop_token stop) {
+bool Transformer::forward(const Batch& batch, std::span<Wanted> wanted, std::stop_token stop) {
+  std::vector<int> rows;
+  for (const Wanted& w : wanted) rows.push_back(w.row);
   const int n_rows = static_cast<int>(batch.tokens.size());
   rows_computed_ += n_rows;
   b_.begin(batch);
@@ -38,7 +39,7 @@ bool Transformer::forward(const Batch& batch, std::span<const int> rows, std::sp
     if (stop.stop_requested()) return false;
     layer(i, n_rows, rows);
   }
-  head(static_cast<int>(rows.size()), logits);
+  head(wanted);
   return true;
 }
 
@@ -68,45 +69,55 @@ int Transformer::keys_and_queries(int i, int n_rows, std::span<const int> rows) 
   if (all) {
     for (const Projection& query : queries(n)) keys.push_back(query);
   }
+  const KvRows stored{.layer = i,
+                      .latent = kv_.top(n_rows),
+                      .latent_norm = w.kv_a_norm,
+                      .rope = w_.rope,
+                      .index_key = sparse ? index_key_.top(n_rows) : Tensor{},
+                      .index_norm = w.index_k_norm};
   b_.project(x_.top(n_rows), &w.attn_norm, keys);
-  b_.store({.layer = i,
-            .latent = kv_.top(n_rows),
-            .latent_norm = w.kv_a_norm,
-            .rope = w_.rope,
-            .index_key = sparse ? index_key_.top(n_rows) : Tensor{},
-            .index_norm = w.index_k_norm});
-  if (!all && n > 0) {
+  if (!all) {
+    b_.store(stored);
+    if (n == 0) return 0;
     b_.narrow(x_.top(n_rows), rows);
     b_.project(x_.top(n), &w.attn_norm, queries(n));
   }
+  heads(i, n);
+  if (all && sparse) b_.store_and_select(stored, index_query(i, n));
+  if (all && !sparse) b_.store(stored);
+  if (!all && sparse) b_.select(index_query(i, n));
   return n;
+}
+
+// The queries of all heads, where they come from a latent of their own.
+void Transformer::heads(int i, int n) {
+  if (c_.q_lora == 0) return;
+  const LayerWeights& w = w_.layers[i];
+  std::vector<Projection> heads = {{w.q_b, q_.top(n)}};
+  if (c_.index_heads > 0) heads.push_back({w.index_q, index_q_.top(n)});
+  b_.project(q_latent_.top(n), &w.q_a_norm, heads);
+}
+
+IndexQuery Transformer::index_query(int i, int n) const {
+  const double values = static_cast<double>(c_.index_heads) * c_.index_width;
+  return {.layer = i,
+          .heads = c_.index_heads,
+          .top_k = c_.index_top_k,
+          .query = index_q_.top(n),
+          .weights = index_weight_.top(n),
+          .weight_scale = static_cast<float>(1 / std::sqrt(values)),
+          .rope = w_.rope};
 }
 
 void Transformer::attention(int i, int n) {
   const LayerWeights& w = w_.layers[i];
-  const bool sparse = c_.index_heads > 0;
-  if (c_.q_lora > 0) {
-    std::vector<Projection> heads = {{w.q_b, q_.top(n)}};
-    if (sparse) heads.push_back({w.index_q, index_q_.top(n)});
-    b_.project(q_latent_.top(n), &w.q_a_norm, heads);
-  }
-  if (sparse) {
-    const double values = static_cast<double>(c_.index_heads) * c_.index_width;
-    b_.select({.layer = i,
-               .heads = c_.index_heads,
-               .top_k = c_.index_top_k,
-               .query = index_q_.top(n),
-               .weights = index_weight_.top(n),
-               .weight_scale = static_cast<float>(1 / std::sqrt(values)),
-               .rope = w_.rope});
-  }
   b_.attend({.layer = i,
              .query = q_.top(n),
              .k_b = w.k_b,
              .v_b = w.v_b,
              .rope = w_.rope,
              .scale = c_.attention_scale(),
-             .selected = sparse,
+             .selected = c_.index_heads > 0,
              .out = attended_.top(n)});
   const Projection out{.weight = w.attn_out, .out = x_.top(n), .add = true};
   b_.project(attended_.top(n), nullptr, {&out, 1});
@@ -121,13 +132,40 @@ void Transformer::ffn(int i, int n) {
   }
 }
 
-void Transformer::head(int n, std::span<float> logits) {
-  for (int first = 0; first < n; first += kHeadRows) {
-    const int n_rows = std::min(kHeadRows, n - first);
-    const Projection out{w_.output, logits_.top(n_rows)};
-    b_.project(x_.slice(first, n_rows), &w_.output_norm, {&out, 1});
-    const std::size_t vocab = c_.vocab;
-    b_.read(logits_.top(n_rows), logits.subspan(first * vocab, n_rows * vocab));
+void Transformer::head(std::span<Wanted> wanted) {
+  std::size_t first = 0;
+  for (std::span<Wanted> left = wanted; !left.empty();) {
+    // Neighbours that are all drawn from, or all read.
+    const bool drawn = left[0].draw != nullptr;
+    const auto end = std::ranges::find_if(left, [&](const Wanted& w) { return !w.draw == drawn; });
+    const auto n = std::min<std::size_t>(kHeadRows, end - left.begin());
+    const Tensor logits = logits_.top(static_cast<int>(n));
+    const Projection out{w_.output, logits};
+    b_.project(x_.slice(static_cast<int>(first), logits.rows), &w_.output_norm, {&out, 1});
+    if (drawn) {
+      draw(logits, left.first(n));
+    } else {
+      read(logits, left.first(n));
+    }
+    left = left.subspan(n);
+    first += n;
+  }
+}
+
+void Transformer::draw(const Tensor& logits, std::span<Wanted> wanted) {
+  std::vector<Draw> draws;
+  for (const Wanted& w : wanted) draws.push_back(*w.draw);
+  std::vector<Token> tokens(draws.size());
+  b_.draw(logits, draws, tokens);
+  for (std::size_t i = 0; i < tokens.size(); ++i) wanted[i].token = tokens[i];
+}
+
+void Transformer::read(const Tensor& logits, std::span<Wanted> wanted) {
+  const std::size_t vocab = c_.vocab;
+  std::vector<float> values(wanted.size() * vocab);
+  b_.read(logits, values);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i].logits.assign(values.begin() + i * vocab, values.begin() + (i + 1) * vocab);
   }
 }
 

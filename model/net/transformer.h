@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <stop_token>
+#include <vector>
 
 #include "model/compute/backend.h"
 #include "model/net/config.h"
@@ -14,23 +15,34 @@
 
 namespace corvid::model {
 
+// A row of the batch and what it gives: its logits, or the token drawn from them.
+struct Wanted {
+  int row = 0;
+  const Draw* draw = nullptr;
+  std::vector<float> logits;  // [vocab]; empty with a draw
+  Token token = -1;
+};
+
 class Transformer {
  public:
   Transformer(const Config& config, const Weights& weights, Backend& backend, int max_rows);
 
-  // Computes the batch and writes the logits of `rows` (ascending) to `logits` [rows, vocab]. False
-  // when `stop` was requested meanwhile; KV rows may then have been written, logits not.
-  bool forward(const Batch& batch, std::span<const int> rows, std::span<float> logits,
-               std::stop_token stop);
+  // Computes the batch and fills in what is wanted (rows ascending). False when `stop` was
+  // requested meanwhile; KV rows may then have been written, results not.
+  bool forward(const Batch& batch, std::span<Wanted> wanted, std::stop_token stop);
 
   std::int64_t rows_computed() const { return rows_computed_; }
 
  private:
   void layer(int i, int n_rows, std::span<const int> rows);
   int keys_and_queries(int i, int n_rows, std::span<const int> rows);
+  void heads(int i, int n);
+  IndexQuery index_query(int i, int n) const;
   void attention(int i, int n);
   void ffn(int i, int n_rows);
-  void head(int n, std::span<float> logits);
+  void head(std::span<Wanted> wanted);
+  void draw(const Tensor& logits, std::span<Wanted> wanted);
+  void read(const Tensor& logits, std::span<Wanted> wanted);
 
   const Config& c_;
   const Weights& w_;

@@ -23,14 +23,17 @@ namespace corvid::model {
 // One bit per token of the vocabulary.
 class TokenMask {
  public:
-  explicit TokenMask(int vocab_size) : bits_((vocab_size + 63) / 64) {}
+  explicit TokenMask(int vocab_size) : size_(vocab_size), bits_((vocab_size + 63) / 64) {}
   bool operator==(const TokenMask&) const = default;
   void clear() { std::fill(bits_.begin(), bits_.end(), 0); }
   void allow(Token token) { bits_[token >> 6] |= std::uint64_t{1} << (token & 63); }
   void allow_all() { std::fill(bits_.begin(), bits_.end(), ~std::uint64_t{0}); }
   bool allows(Token token) const { return bits_[token >> 6] >> (token & 63) & 1; }
+  int size() const { return size_; }
+  std::span<const std::uint64_t> words() const { return bits_; }
 
  private:
+  int size_;
   std::vector<std::uint64_t> bits_;
 };
 

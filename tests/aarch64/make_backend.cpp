@@ -5,7 +5,7 @@
 
 namespace corvid::model {
 
-std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string&) {
   return std::make_unique<CpuBackend>(CpuOptions{
       .threads = options.threads, .kernels = options.kernels, .precision = options.precision});
 }

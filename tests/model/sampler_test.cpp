@@ -7,24 +7,32 @@
 #include <map>
 #include <vector>
 
-#include "model/error.h"
 #include "model/text/constraint.h"
 
 namespace corvid::model {
 namespace {
 
+Token sample(Sampler& sampler, const std::vector<float>& logits, const TokenMask* mask = nullptr) {
+  const Token token = draw_token(logits, sampler.next(mask));
+  sampler.advance();
+  return token;
+}
+
+Token greedy(const std::vector<float>& logits, const TokenMask* mask = nullptr) {
+  return draw_token(logits, Sampler({}).next(mask));
+}
+
 std::map<Token, int> draw(Sampling sampling, const std::vector<float>& logits,
                           const TokenMask* mask = nullptr, int times = 20000) {
   Sampler sampler(sampling);
   std::map<Token, int> counts;
-  for (int i = 0; i < times; ++i) ++counts[sampler.sample(logits, mask)];
+  for (int i = 0; i < times; ++i) ++counts[sample(sampler, logits, mask)];
   return counts;
 }
 
 TEST(Sampler, GreedyTakesTheHighestAndOfEqualsTheLowerId) {
-  Sampler sampler({});
-  EXPECT_EQ(sampler.sample(std::vector<float>{0, 3, 1, 3}, nullptr), 1);
-  EXPECT_EQ(sampler.sample(std::vector<float>{-INFINITY, -5}, nullptr), 1);
+  EXPECT_EQ(greedy({0, 3, 1, 3}), 1);
+  EXPECT_EQ(greedy({-INFINITY, -5}), 1);
 }
 
 TEST(Sampler, OnlyAllowedTokensAreTaken) {
@@ -32,7 +40,7 @@ TEST(Sampler, OnlyAllowedTokensAreTaken) {
   mask.allow(0);
   mask.allow(2);
   const std::vector<float> logits = {1, 9, 0.5f};
-  EXPECT_EQ(Sampler({}).sample(logits, &mask), 0);
+  EXPECT_EQ(greedy(logits, &mask), 0);
   const auto counts = draw({.temperature = 1}, logits, &mask);
   EXPECT_EQ(counts.count(1), 0u);
   EXPECT_EQ(counts.size(), 2u);
@@ -65,7 +73,7 @@ TEST(Sampler, TheSeedDecidesTheDraws) {
   const auto series = [&](std::uint64_t seed) {
     Sampler sampler({.temperature = 1, .seed = seed});
     std::vector<Token> tokens;
-    for (int i = 0; i < 8; ++i) tokens.push_back(sampler.sample(logits, nullptr));
+    for (int i = 0; i < 8; ++i) tokens.push_back(sample(sampler, logits));
     return tokens;
   };
   EXPECT_EQ(series(1), series(1));
@@ -74,10 +82,24 @@ TEST(Sampler, TheSeedDecidesTheDraws) {
   EXPECT_EQ(series(42), (std::vector<Token>{74, 15, 27, 34, 3, 86, 21, 80}));
 }
 
-TEST(Sampler, OutputThatIsNoNumberIsReported) {
+TEST(Sampler, TheNextDrawStaysTheSameUntilItIsDone) {
+  Sampler sampler({.temperature = 1, .seed = 3});
+  const double first = sampler.next(nullptr).random;
+  EXPECT_EQ(sampler.next(nullptr).random, first);
+  sampler.advance();
+  EXPECT_NE(sampler.next(nullptr).random, first);
+}
+
+TEST(Sampler, TokensBeyondTheMaskAreNotTaken) {
+  TokenMask mask(3);
+  mask.allow_all();
+  EXPECT_EQ(greedy({1, 2, 0, 9}, &mask), 1);
+}
+
+TEST(Sampler, OutputThatIsNoNumberGivesNoToken) {
   const std::vector<float> broken(4, std::numeric_limits<float>::quiet_NaN());
-  EXPECT_THROW(Sampler({}).sample(broken, nullptr), ModelError);
-  EXPECT_EQ(Sampler({}).sample(std::vector<float>{NAN, 1, NAN}, nullptr), 1);
+  EXPECT_EQ(greedy(broken), -1);
+  EXPECT_EQ(greedy({NAN, 1, NAN}), 1);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Each operation of the GPU alone, against the CPU's scalar one, over odd sizes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <functional>
@@ -39,7 +40,10 @@ class Bench {
   // Rows of random values: written by looking them up as if they were embeddings.
   Tensor input(int rows, int width) {
     const int columns = (width + 3) / 4 * 4;  // the tensor has room for them
-    std::vector<float>& values = normal(std::size_t(rows) * columns, 1);
+    return input(rows, width, normal(std::size_t(rows) * columns, 1));
+  }
+  Tensor input(int rows, int width, std::vector<float>& values) {
+    const int columns = static_cast<int>(values.size()) / rows;
     const Matrix table =
         backend_->add_table(view(Type::f32, {columns, rows}, std::as_bytes(std::span(values))));
     const Tensor tensor = backend_->add_tensor(rows, width);
@@ -57,6 +61,9 @@ class Bench {
     std::iota(pages_.rbegin(), pages_.rend(), 0);
     sequence_ = {pages_, past, n};
     backend_->begin({tokens_, {&sequence_, 1}});
+  }
+  Tensor constant(int rows, int width, float value) {
+    return input(rows, width, floats_.emplace_back(std::size_t(rows) * width, value));
   }
   std::vector<float> read(const Tensor& tensor) {
     std::vector<float> values(std::size_t(tensor.rows) * tensor.width);
@@ -149,6 +156,35 @@ TEST_F(VulkanKernels, MultiplyByWeightsOfEveryType) {
       Precision::fast, Precision::exact, 2e-4f);
 }
 
+// One input, six matrices of three formats.
+TEST_F(VulkanKernels, ProductsOfOneInputMayDifferInFormat) {
+  expect_equal(
+      [](Bench& bench) {
+        const Norm norm = bench.norm(512);
+        std::vector<Matrix> matrices;
+        for (const auto& [type, rows] : {std::pair(Type::q4_k, 33),
+                                         {Type::f32, 7},
+                                         {Type::q8_0, 17},
+                                         {Type::q4_k, 1},
+                                         {Type::f32, 40},
+                                         {Type::q4_k, 16}}) {
+          matrices.push_back(bench.matrix(type, 512, rows));
+        }
+        std::vector<float> all;
+        for (int n : {1, 5}) {
+          const Tensor x = bench.input(n, 512);
+          std::vector<Projection> outs;
+          for (const Matrix& matrix : matrices) {
+            outs.push_back({matrix, bench.backend().add_tensor(n, matrix.rows)});
+          }
+          bench.backend().project(x, &norm, outs);
+          for (const Projection& out : outs) append(all, bench.read(out.out));
+        }
+        return all;
+      },
+      Precision::fast, Precision::exact, 2e-4f);
+}
+
 struct Shape {
   int heads, nope, rope, latent, value, index_heads, index;
 };
@@ -180,18 +216,27 @@ std::vector<float> attended(Bench& bench, const Shape& s, int top_k, int n) {
     index_query = bench.input(n, s.index_heads * s.index);
     index_weights = bench.input(n, s.index_heads);
   }
-  bench.begin(0, kPast + n);
-  b.store(rows);
+  // The last rows are stored where they are asked about.
+  KvRows past = rows, last = rows;
+  past.latent = rows.latent.top(kPast);
+  last.latent = rows.latent.slice(kPast, n);
+  if (s.index > 0) {
+    past.index_key = rows.index_key.top(kPast);
+    last.index_key = rows.index_key.slice(kPast, n);
+  }
+  bench.begin(0, kPast);
+  b.store(past);
   bench.begin(kPast, n);
+  if (s.index == 0) b.store(last);
   std::vector<float> all;
   if (s.index > 0) {
-    b.select({.layer = 1,
-              .heads = s.index_heads,
-              .top_k = top_k,
-              .query = index_query,
-              .weights = index_weights,
-              .weight_scale = 0.1f,
-              .rope = rope});
+    b.store_and_select(last, {.layer = 1,
+                              .heads = s.index_heads,
+                              .top_k = top_k,
+                              .query = index_query,
+                              .weights = index_weights,
+                              .weight_scale = 0.1f,
+                              .rope = rope});
     for (int row = 0; row < n; ++row) {
       for (int position : b.selection(row)) all.push_back(static_cast<float>(position));
     }
@@ -249,20 +294,20 @@ TEST_F(VulkanKernels, FeedForwardOfOddSizes) {
   });
 }
 
-std::vector<float> mixed(Bench& bench, Router router, bool with_shared, int n) {
-  constexpr int kDim = 36, kWidth = 28;
-  const auto ffn = [&](int width, int count) {
-    return GatedFfn{bench.matrix(Type::f32, kDim, width, count),
-                    bench.matrix(Type::f32, kDim, width, count),
-                    bench.matrix(Type::f32, width, kDim, count)};
+std::vector<float> mixed(Bench& bench, Router router, bool with_shared, int n, int dim = 36,
+                         int width = 28, Type type = Type::f32, Type shared_type = Type::f32) {
+  const auto ffn = [&](Type t, int w, int count) {
+    return GatedFfn{bench.matrix(t, dim, w, count), bench.matrix(t, dim, w, count),
+                    bench.matrix(t, w, dim, count)};
   };
   const int experts = 3 * router.groups;
-  router.gate = bench.matrix(Type::f32, kDim, experts);
+  router.gate = bench.matrix(Type::f32, dim, experts);
   if (router.normalise) router.bias = bench.vector(experts, 0);
-  const GatedFfn chosen = ffn(kWidth, experts);
-  const GatedFfn shared = with_shared ? ffn(2 * kWidth + 4, 1) : GatedFfn{};
-  const Norm norm = bench.norm(kDim);
-  const Tensor x = bench.input(n, kDim);
+  const GatedFfn chosen = ffn(type, width, experts);
+  const int shared_width = type == Type::f32 ? 2 * width + 4 : width / 2;
+  const GatedFfn shared = with_shared ? ffn(shared_type, shared_width, 1) : GatedFfn{};
+  const Norm norm = bench.norm(dim);
+  const Tensor x = bench.input(n, dim);
   bench.backend().mix_experts(x, norm, router, chosen, shared);
   return bench.read(x);
 }
@@ -278,6 +323,83 @@ TEST_F(VulkanKernels, MixExpertsForOneRowAndForManyGroupedByExpert) {
     expect_equal([&](Bench& bench) { return mixed(bench, v3, true, n); });
     expect_equal([&](Bench& bench) { return mixed(bench, {.used = 2}, n == 5, n); });
   }
+}
+
+TEST_F(VulkanKernels, MixExpertsWhoseFormatIsNotThatOfTheSharedOnes) {
+  for (int n : {1, 3}) {
+    expect_equal(
+        [&](Bench& bench) {
+          return mixed(bench, {.used = 2}, true, n, 256, 512, Type::q4_k, Type::q8_0);
+        },
+        Precision::fast, Precision::exact, 1e-3f);
+  }
+}
+
+// The GPU adds weights up in another order: next to a border between two tokens it may take the
+// other one, which a `random` a little away takes on the CPU.
+void expect_same_tokens(Backend& gpu, const Tensor& logits, std::span<const Draw> draws,
+                        const std::vector<float>& values) {
+  std::vector<Token> tokens(draws.size());
+  gpu.draw(logits, draws, tokens);
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    const std::span<const float> row = std::span(values).subspan(i * logits.width, logits.width);
+    std::vector<Token> accepted;
+    for (double away : {0.0, 1e-5, -1e-5}) {
+      Draw near = draws[i];
+      near.random = std::clamp(near.random + away, 0.0, 1 - 1e-9);
+      accepted.push_back(draw_token(row, near));
+    }
+    EXPECT_TRUE(std::ranges::count(accepted, tokens[i]))
+        << "temperature " << draws[i].temperature << ", top_p " << draws[i].top_p << ", random "
+        << draws[i].random << ": " << tokens[i] << " instead of " << accepted[0];
+  }
+}
+
+TEST_F(VulkanKernels, DrawTheTokensThatTheCpuDraws) {
+  constexpr int kRows = 12;
+  Bench gpu_bench(*gpu(), Precision::exact), cpu_bench("cpu", Precision::exact);
+  for (int vocab : {1, 5, 300, 4001}) {
+    const Tensor logits = gpu_bench.input(kRows, vocab);
+    const std::vector<float> values = cpu_bench.read(cpu_bench.input(kRows, vocab));
+    std::vector<std::uint64_t> mask((vocab + 63) / 64, 0x5555'0000'FFFF'1357);
+    for (double temperature : {0.0, 0.2, 1.0}) {
+      for (double top_p : {0.0, 0.5, 0.95, 1.0}) {
+        std::vector<Draw> draws(kRows, {.temperature = temperature, .top_p = top_p});
+        for (int i = 0; i < kRows; ++i) {
+          draws[i].random = (i + 0.37) / kRows;
+          if (i % 3 == 1) draws[i].min_p = 0.1;
+          if (i % 4 == 1) draws[i].allowed = mask;
+          if (i % 4 == 2 && vocab > 5) draws[i].n_tokens = vocab - 3;
+        }
+        expect_same_tokens(gpu_bench.backend(), logits, draws, values);
+      }
+    }
+  }
+}
+
+// Equal logits, of which the first is greedy's and the others are drawn by their ids.
+TEST_F(VulkanKernels, DrawAmongEquals) {
+  Bench bench(*gpu(), Precision::exact);
+  constexpr int kTokens = 100, kDraws = 40;
+  const Tensor logits = bench.constant(kDraws, kTokens, 0);
+  for (double top_p : {0.5, 1.0}) {
+    std::vector<Draw> draws(kDraws, {.temperature = 1, .top_p = top_p});
+    for (int i = 0; i < kDraws; ++i) draws[i].random = (i + 0.5) / kDraws;
+    expect_same_tokens(bench.backend(), logits, draws, std::vector<float>(kTokens * kDraws));
+  }
+  std::vector<Token> token(1);
+  const Draw greedy;
+  bench.backend().draw(logits, {&greedy, 1}, token);
+  EXPECT_EQ(token[0], 0);
+}
+
+TEST_F(VulkanKernels, DrawNothingFromWhatIsNoNumber) {
+  Bench bench(*gpu(), Precision::exact);
+  const Tensor logits = bench.constant(2, 36, NAN);
+  const Draw draws[] = {{}, {.temperature = 1}};
+  std::vector<Token> tokens(2);
+  bench.backend().draw(logits, draws, tokens);
+  EXPECT_EQ(tokens, (std::vector<Token>{-1, -1}));
 }
 
 TEST_F(VulkanKernels, NarrowKeepsRowsAndWhatBelongsToThem) {

@@ -132,6 +132,66 @@ TEST(VulkanEngine, TheSameInputGivesTheSameBits) {
   EXPECT_EQ(run(*engine, *a, tokens, 16), run(*engine, *b, tokens, 16));
 }
 
+// The indexer chooses among more tokens than it keeps; index weights are F32, all others Q8_0.
+TEST(VulkanEngine, ATokenTakesFewCommandsAndLittleOfTheBus) {
+  CORVID_NEEDS_GPU();
+  constexpr int kLayers = 3, kTokensHere = 3, kBesideLayers = 3;  // embedding, head, draw
+  const auto engine = load_on(*gpu(), "tiny-sparse");
+  const auto context = engine->new_context();
+  std::vector<std::uint64_t> mask(engine->vocab_size() / 64, ~0ull);
+  const Draw draw{.allowed = mask};
+  const auto decode = [&](int n) {
+    for (int i = 0; i < n; ++i) {
+      const Token next = context->drawn();
+      const Work work{context.get(), {&next, 1}, Rows::last, &draw};
+      ASSERT_TRUE(engine->step({&work, 1}));
+    }
+  };
+  const std::vector<Token> tokens = some_tokens(18, 512);
+  const Work prompt{context.get(), tokens, Rows::last, &draw};
+  ASSERT_TRUE(engine->step({&prompt, 1}));
+  decode(1);  // recorded here
+  const Traffic before = engine->traffic();
+  decode(kTokensHere);
+  const Traffic after = engine->traffic();
+  EXPECT_LE(after.dispatches - before.dispatches, kTokensHere * (14 * kLayers + kBesideLayers));
+  EXPECT_LE(after.submissions - before.submissions, 2 * kTokensHere);
+  EXPECT_EQ(after.recordings, before.recordings);
+  // Up: positions, angles and pages of the row, and how to draw; down: a token.
+  const std::int64_t bus_bytes = (after.bus_bytes - before.bus_bytes) / kTokensHere;
+  EXPECT_LE(bus_bytes, 2048);
+  mask[3] = 0;  // another mask goes up once
+  decode(2);
+  EXPECT_EQ(engine->traffic().bus_bytes - after.bus_bytes, 2 * bus_bytes + 8 * std::ssize(mask));
+}
+
+TEST(VulkanEngine, TokensAreDrawnForSomeAndLogitsReadOfOthersInOneStep) {
+  CORVID_NEEDS_GPU();
+  for (const std::string& backend : {std::string("cpu"), *gpu()}) {
+    const auto engine = load_on(backend, "tiny-sparse");
+    const std::vector<Token> tokens = some_tokens(9, 512);
+    std::vector<std::unique_ptr<Context>> contexts;
+    std::vector<Work> work;
+    const Draw greedy;
+    for (int i = 0; i < 4; ++i) {
+      contexts.push_back(engine->new_context());
+      work.push_back({contexts[i].get(), std::span(tokens).first(6 + i), Rows::last,
+                      i == 1 || i == 2 ? &greedy : nullptr});
+    }
+    ASSERT_TRUE(engine->step(work));
+    for (int i = 0; i < 4; ++i) {
+      const auto alone = engine->new_context();
+      const std::vector<float> logits = run(*engine, *alone, work[i].tokens, 512);
+      const std::span<const float> last = std::span(logits).last(engine->vocab_size());
+      if (work[i].draw) {
+        EXPECT_EQ(contexts[i]->drawn(), std::ranges::max_element(last) - last.begin());
+      } else {
+        EXPECT_LT(largest_difference(contexts[i]->logits(), last), kBound);
+      }
+    }
+  }
+}
+
 // Each follows the CPU's tokens; where their choices differ, the CPU's two best are all but equal.
 TEST(VulkanEngine, TheBuiltInModelChoosesTheTokensThatItChoosesOnTheCpu) {
   CORVID_NEEDS_GPU();

@@ -22,6 +22,7 @@ for path in sorted(glob.glob(os.path.join(here, "logits-*.json"))):
 # The types that the fast path computes; and a file as they were before kv_b was split.
 fast = {kind: ["--type", kind] for kind in ("f16", "bf16", *encode_blocks.TYPES)}
 fast["kv_b"] = ["--type", "q5_0", "--set", "kvb=1"]
+fast["sparse"] = ["--type", "q8_0", "--set", "topk=16"]
 for name, options in fast.items():
     out = os.path.join(sys.argv[1], f"tiny-{name}.gguf")
     # All experts and all tokens are used: a choice that flips would hide what is compared.

@@ -297,4 +297,12 @@ void CpuBackend::read(const Tensor& x, std::span<float> out) {
   }
 }
 
+void CpuBackend::draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) {
+  assert(draws.size() == out.size() && draws.size() <= static_cast<std::size_t>(logits.rows));
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    const float* values = row(logits, static_cast<int>(i));
+    out[i] = draw_token({values, static_cast<std::size_t>(logits.width)}, draws[i]);
+  }
+}
+
 }  // namespace corvid::model

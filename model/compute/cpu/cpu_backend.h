@@ -75,6 +75,7 @@ class CpuBackend final : public Backend {
                    const GatedFfn& shared) override;
   void narrow(const Tensor& x, std::span<const int> rows) override;
   void read(const Tensor& x, std::span<float> out) override;
+  void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) override;
 
   Traffic traffic() const override { return traffic_; }
   std::vector<int> selection(int row) override;

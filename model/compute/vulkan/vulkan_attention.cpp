@@ -20,23 +20,88 @@ constexpr int kWorkgroups = 512;  // that keep a large device busy
 
 }  // namespace
 
+// --- Cache -------------------------------------------------------------------------------------
+
+void VulkanBackend::store(const KvRows& rows) {
+  keep_rows(&rows, nullptr, 0, rows.latent.rows);
+  pace();
+}
+
+// Stores rows, or prepares the indexer's queries of n rows in index_, or both.
+void VulkanBackend::keep_rows(const KvRows* rows, const IndexQuery* query, int first, int n) {
+  const bool keys = rows && layout_.shape.index > 0;
+  struct {
+    Address rows, pages, angles, latent, latent_weight, key, key_weight, key_bias;
+    Address query, weights, turned, factors;
+    Number layer_at, heads;
+    float eps, key_eps, weight_scale;
+    Number unused;
+  } push{.rows = batch_.rows_address(first),
+         .pages = batch_.pages_address(),
+         .angles = batch_.angles_address(rows ? rows->rope : query->rope)};
+  if (rows) {
+    push.latent = address(rows->latent);
+    push.latent_weight = vector(rows->latent_norm.weight);
+    push.key = keys ? address(rows->index_key) : 0;
+    push.key_weight = vector(rows->index_norm.weight);
+    push.key_bias = vector(rows->index_norm.bias);
+    push.layer_at = Number(layout_.layer_bytes / 4 * rows->layer);
+    push.eps = rows->latent_norm.eps;
+    push.key_eps = rows->index_norm.eps;
+  }
+  if (query) {
+    push.query = address(query->query.slice(first, n));
+    push.weights = address(query->weights.slice(first, n));
+    push.turned = index_.region().address;
+    push.factors = push.turned + std::size_t(n) * query->heads * layout_.shape.index * 4;
+    push.heads = query->heads;
+    push.weight_scale = query->weight_scale;
+  }
+  std::vector<Number> constants = cache_constants();
+  constants.insert(constants.end(),
+                   {rows && rows->index_pairs == RopePairs::half_split, rows != nullptr,
+                    query && query->pairs == RopePairs::half_split});
+  commands_.barrier();
+  commands_.dispatch(pipelines_.get(Kernel::store, constants), push,
+                     {Number(rows != nullptr) + push.heads, Number(n)});
+}
+
 // --- Indexer -----------------------------------------------------------------------------------
 
 void VulkanBackend::select(const IndexQuery& query) {
+  const int n = query.query.rows, group = plan_selection(query);
+  if (kept_stride_ == 0) return;
+  for (int first = 0; first < n; first += group) {
+    select_rows(nullptr, query, first, std::min(group, n - first));
+  }
+}
+
+// At once where the rows are the same and few.
+void VulkanBackend::store_and_select(const KvRows& rows, const IndexQuery& query) {
+  const int n = query.query.rows, group = plan_selection(query);
+  const bool at_once =
+      kept_stride_ > 0 && group == n && rows.latent.rows == n && rows.rope.id == query.rope.id;
+  if (at_once) {
+    select_rows(&rows, query, 0, n);
+  } else {
+    store(rows);
+    select(query);
+  }
+}
+
+// How many rows' scores are held at a time.
+int VulkanBackend::plan_selection(const IndexQuery& query) {
   const int n = query.query.rows;
   kept_stride_ = 0;
-  if (batch_.longest() <= query.top_k) return;
+  if (batch_.longest() <= query.top_k) return n;
   kept_stride_ = 1 + query.top_k;
   reserve(kept_, std::size_t(n) * kept_stride_);
   const std::size_t tokens = std::bit_ceil(divide_up(batch_.longest(), kPageTokens)) * kPageTokens;
   const std::size_t per_row = tokens + query.heads * (1 + layout_.shape.index);
-  const int group = static_cast<int>(std::clamp<std::size_t>(kScratchFloats / per_row, 1, n));
-  for (int first = 0; first < n; first += group) {
-    select_rows(query, first, std::min(group, n - first));
-  }
+  return static_cast<int>(std::clamp<std::size_t>(kScratchFloats / per_row, 1, n));
 }
 
-void VulkanBackend::select_rows(const IndexQuery& query, int first, int n) {
+void VulkanBackend::select_rows(const KvRows* stored, const IndexQuery& query, int first, int n) {
   const Number heads = query.heads, index = layout_.shape.index;
   const Number pages = std::bit_ceil(divide_up(batch_.longest(), kPageTokens));
   const Number scores_stride = pages * kPageTokens;
@@ -44,26 +109,7 @@ void VulkanBackend::select_rows(const IndexQuery& query, int first, int n) {
   const Address turned = reserve(index_, words + n * (heads + scores_stride));
   const Address factors = turned + words * 4, scores = factors + std::size_t(n) * heads * 4;
   const Address rows = batch_.rows_address(first);
-  const Tensor queries = query.query.slice(first, n), weights = query.weights.slice(first, n);
-  std::vector<Number> constants = cache_constants();
-
-  struct {
-    Address rows, angles, query, weights, turned, factors;
-    Number heads, query_stride, weights_stride;
-    float weight_scale;
-  } prepare{rows,
-            batch_.angles_address(query.rope),
-            address(queries),
-            address(weights),
-            turned,
-            factors,
-            heads,
-            stride(queries),
-            stride(weights),
-            query.weight_scale};
-  constants.push_back(query.pairs == RopePairs::half_split);
-  commands_.barrier();
-  commands_.dispatch(pipelines_.get(Kernel::index_query, constants), prepare, {heads, Number(n)});
+  keep_rows(stored, &query, first, n);
 
   struct {
     Address rows, pages, query, factors, scores;
@@ -128,18 +174,17 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
   const Number groups = divide_up(heads, kHeadGroup);
   const Number parts = std::min(std::bit_ceil(divide_up(kWorkgroups, n * groups)),
                                 std::bit_ceil(divide_up(tokens, kTileTokens)));
-  const std::size_t absorbed_floats = std::size_t(n) * heads * latent;
+  const std::size_t absorbed_floats = std::size_t(n) * padded(heads * latent);
   const Address absorbed =
       reserve(attention_, absorbed_floats + std::size_t(n) * parts * heads * (4 + latent));
   const Address states = absorbed + absorbed_floats * 4;
 
   commands_.barrier();
-  multiply({.targets = {Target{&k_b, absorbed, heads * latent}},
+  multiply({.targets = {Target{&k_b, absorbed}},
             .matrices = int(heads),
             .x = address(query),
             .x_stride = stride(query),
             .x_step = nope + rope,
-            .y_step = latent,
             .n_rows = n});
 
   struct {
@@ -177,12 +222,11 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
 
   const Tensor out = attention.out.slice(first, n);
   commands_.barrier();
-  multiply({.targets = {Target{&v_b, address(out), stride(out)}},
+  multiply({.targets = {Target{&v_b, address(out)}},
             .matrices = int(heads),
             .x = absorbed,
-            .x_stride = heads * latent,
+            .x_stride = padded(heads * latent),
             .x_step = latent,
-            .y_step = Number(v_b.rows),
             .n_rows = n});
   for (int i = first; i < first + n; ++i) {
     const std::int64_t read =

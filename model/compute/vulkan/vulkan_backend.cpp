@@ -6,12 +6,12 @@
 #include <thread>
 
 #include "model/compute/cpu/packed_matrix.h"
+#include "model/compute/vulkan/sizes.h"
 #include "model/error.h"
 
 namespace corvid::model {
 namespace {
 
-constexpr int kStrideFloats = 16;
 constexpr std::size_t kPieceBytes = 16 << 20;  // of a file's tensor that is packed at a time
 constexpr int kMostLatent = 512;               // four values for each thread of attend.comp
 
@@ -52,7 +52,8 @@ VulkanBackend::VulkanBackend(const VulkanOptions& options)
       commands_(device_, pipelines_),
       staging_(device_, commands_),
       team_(threads_or_cores(options.threads)),
-      batch_(device_, commands_) {
+      batch_(device_, commands_),
+      draws_(device_, commands_) {
   const std::span grid(iq2_xxs_grid(), 256);
   codebook_ = weights_memory_.take(grid.size_bytes());
   staging_.write(codebook_, std::as_bytes(grid));
@@ -143,9 +144,9 @@ Vector VulkanBackend::add_vector(const TensorView& tensor) {
 }
 
 Tensor VulkanBackend::add_tensor(int rows, int width) {
-  const int stride = (width + kStrideFloats - 1) / kStrideFloats * kStrideFloats;
+  const std::uint32_t stride = padded(width);
   const Region region = rows_memory_.take(std::size_t(rows) * stride * sizeof(float));
-  tensors_.push_back({region.address, region, static_cast<std::uint32_t>(stride)});
+  tensors_.push_back({region.address, region, stride});
   return {static_cast<int>(tensors_.size()) - 1, 0, rows, width};
 }
 

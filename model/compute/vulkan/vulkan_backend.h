@@ -16,6 +16,7 @@
 #include "model/compute/cpu/threads.h"
 #include "model/compute/kv_layout.h"
 #include "model/compute/vulkan/batch_memory.h"
+#include "model/compute/vulkan/draw_memory.h"
 #include "model/compute/vulkan/staging.h"
 
 namespace corvid::model {
@@ -51,12 +52,14 @@ class VulkanBackend final : public Backend {
   void project(const Tensor& x, const Norm* norm, std::span<const Projection> outs) override;
   void store(const KvRows& rows) override;
   void select(const IndexQuery& query) override;
+  void store_and_select(const KvRows& rows, const IndexQuery& query) override;
   void attend(const LatentAttention& attention) override;
   void feed_forward(const Tensor& x, const Norm& norm, const GatedFfn& ffn) override;
   void mix_experts(const Tensor& x, const Norm& norm, const Router& router, const GatedFfn& experts,
                    const GatedFfn& shared) override;
   void narrow(const Tensor& x, std::span<const int> rows) override;
   void read(const Tensor& x, std::span<float> out) override;
+  void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) override;
 
   Traffic traffic() const override;
   std::vector<int> selection(int row) override;
@@ -82,14 +85,13 @@ class VulkanBackend final : public Backend {
   // One or more matrices times rows of input, without the kernel's tiling.
   struct Target {
     const Weights* weights = nullptr;
-    VkDeviceAddress y = 0;
-    std::uint32_t y_stride = 0;  // in floats, as those below
+    VkDeviceAddress y = 0;  // rows of padded(matrices * rows) floats
   };
   struct Product {
-    std::array<Target, 3> targets;  // of one format and as many columns
+    std::array<Target, 4> targets;  // of as many columns and one format or two, the first's first
     int matrices = 1;
     VkDeviceAddress x = 0;
-    std::uint32_t x_stride = 0, x_step = 0, y_step = 0;
+    std::uint32_t x_stride = 0, x_step = 0;  // in floats
     int n_rows = 0;
     const Norm* norm = nullptr;
     bool add = false;
@@ -100,7 +102,7 @@ class VulkanBackend final : public Backend {
   VkDeviceAddress address(const Tensor& t) const;
   std::uint32_t stride(const Tensor& t) const { return tensors_[t.id].stride; }
   VkDeviceAddress vector(const Vector& v) const { return v ? vectors_[v.id].address : 0; }
-  std::vector<std::uint32_t> format_constants(Type type) const;
+  std::vector<std::uint32_t> format_constants(Type type, Type other) const;
   std::vector<std::uint32_t> cache_constants() const;
   VkDeviceAddress reserve(Scratch& scratch, std::size_t floats);
   Region readback(std::size_t bytes);
@@ -109,13 +111,17 @@ class VulkanBackend final : public Backend {
 
   void multiply(const Product& product);
   void attend_rows(const LatentAttention& attention, int first, int n);
-  void select_rows(const IndexQuery& query, int first, int n);
+  int plan_selection(const IndexQuery& query);
+  void keep_rows(const KvRows* rows, const IndexQuery* query, int first, int n);
+  void select_rows(const KvRows* rows, const IndexQuery& query, int first, int n);
   void gate(const Tensor& x, const Norm& norm, const GatedFfn& ffn, VkDeviceAddress hidden,
-            const Choice* choice);
+            const Choice* choice, const GatedFfn* shared = nullptr);
   void add_down(const Tensor& x, const GatedFfn& ffn, VkDeviceAddress hidden);
   void choose(const Router& router, VkDeviceAddress logits, int n, const Choice& choice);
-  void add_experts(const Tensor& x, const Matrix& matrix, VkDeviceAddress hidden,
-                   VkDeviceAddress products, const Choice& choice);
+  void add_experts(const Tensor& x, const Matrix& matrix, const Matrix* shared,
+                   VkDeviceAddress hidden, const Choice& choice);
+  void add_grouped_experts(const Tensor& x, const Matrix& matrix, VkDeviceAddress hidden,
+                           VkDeviceAddress products, const Choice& choice);
 
   Device device_;
   Pipelines pipelines_;
@@ -127,6 +133,7 @@ class VulkanBackend final : public Backend {
   Staging staging_;
   Team team_;
   BatchMemory batch_;
+  DrawMemory draws_;
 
   std::vector<Weights> matrices_;
   Matrix table_;  // may be asked for as a matrix, too

@@ -32,23 +32,29 @@ class Layout {
 
 }  // namespace
 
-// hidden = silu(gate norm(x)) * (up norm(x)), for the rows of x or for the pairs of a choice.
+// hidden = silu(gate norm(x)) * (up norm(x)), for the rows of x or for the pairs of a choice; of a
+// single row also what `shared` makes of it, after the pairs.
 void VulkanBackend::gate(const Tensor& x, const Norm& norm, const GatedFfn& ffn, Address hidden,
-                         const Choice* choice) {
+                         const Choice* choice, const GatedFfn* shared) {
   const Weights &gate = weights(ffn.gate), &up = weights(ffn.up);
-  if (gate.type != up.type) {
+  const Weights& shared_gate = weights(shared ? shared->gate : ffn.gate);
+  const Weights& shared_up = weights(shared ? shared->up : ffn.up);
+  if (gate.type != up.type || shared_gate.type != shared_up.type) {
     throw ModelError("the GPU multiplies gate and up matrices of one type; this model's differ");
   }
   const bool grouped = choice && choice->n_tiles > 0;
   const int pairs = choice ? x.rows * choice->used : x.rows;
   const int tile = grouped ? kTileRows : choice ? 1 : tile_for(pairs);
   struct {
-    Address gate, up, codebook, x, norm, chosen, weights, order, tiles, hidden;
-    Number columns, width, pairs, used, x_stride, hidden_stride;
+    Address gate, up, shared_gate, shared_up, codebook, x, norm, chosen, weights, order, tiles,
+        hidden;
+    Number columns, width, shared_width, pairs, used, x_stride;
     float eps;
     Number unused;
   } push{gate.slices,
          up.slices,
+         shared_gate.slices,
+         shared_up.slices,
          codebook_.address,
          address(x),
          vector(norm.weight),
@@ -59,23 +65,26 @@ void VulkanBackend::gate(const Tensor& x, const Norm& norm, const GatedFfn& ffn,
          hidden,
          Number(gate.columns),
          Number(gate.rows),
+         Number(shared_gate.rows),
          Number(pairs),
          choice ? Number(choice->used) : 1,
          stride(x) / 4,
-         padded(gate.rows),
          norm.eps,
          0};
-  std::vector<Number> constants = format_constants(gate.type);
-  constants.insert(constants.end(), {Number(tile), choice != nullptr, grouped});
+  std::vector<Number> constants = format_constants(gate.type, shared_gate.type);
+  constants.insert(constants.end(), {Number(tile), choice != nullptr, grouped, shared != nullptr});
   const Number tiles = grouped ? choice->n_tiles : divide_up(pairs, tile);
-  commands_.dispatch(pipelines_.get(Kernel::gate, constants), push, {Number(gate.panels), tiles});
-  count(gate, choice ? tiles : 1, pairs);
-  count(up, choice ? tiles : 1, pairs);
+  commands_.dispatch(
+      pipelines_.get(Kernel::gate, constants), push,
+      {Number(std::max(gate.panels, shared_gate.panels)), tiles + Number(shared != nullptr)});
+  for (const Weights* w : {&gate, &up}) count(*w, choice ? tiles : 1, pairs);
+  if (!shared) return;
+  for (const Weights* w : {&shared_gate, &shared_up}) count(*w, 1, 1);
 }
 
 // x += ffn.down hidden
 void VulkanBackend::add_down(const Tensor& x, const GatedFfn& ffn, Address hidden) {
-  multiply({.targets = {Target{&weights(ffn.down), address(x), stride(x)}},
+  multiply({.targets = {Target{&weights(ffn.down), address(x)}},
             .x = hidden,
             .x_stride = padded(ffn.gate.rows),
             .n_rows = x.rows,
@@ -112,20 +121,27 @@ void VulkanBackend::mix_experts(const Tensor& x, const Norm& norm, const Router&
   };
   lay_out(Layout(reserve(ffn_, lay_out(Layout(0)))));
 
+  // What is shared goes along with the experts of a single row.
+  const GatedFfn* together = n == 1 && shared.gate ? &shared : nullptr;
+  const bool apart = n > 1 && shared.gate;
   commands_.barrier();
-  multiply({.targets = {Target{&weights(router.gate), logits, padded(router.gate.rows)}},
+  multiply({.targets = {Target{&weights(router.gate), logits}},
             .x = address(x),
             .x_stride = stride(x),
             .n_rows = x.rows,
             .norm = &norm});
-  if (shared.gate) gate(x, norm, shared, shared_hidden, nullptr);
+  if (apart) gate(x, norm, shared, shared_hidden, nullptr);
   commands_.barrier();
   choose(router, logits, x.rows, choice);
   commands_.barrier();
-  gate(x, norm, experts, hidden, &choice);
+  gate(x, norm, experts, hidden, &choice, together);
   commands_.barrier();
-  add_experts(x, experts.down, hidden, products, choice);
-  if (shared.gate) {
+  if (grouped) {
+    add_grouped_experts(x, experts.down, hidden, products, choice);
+  } else {
+    add_experts(x, experts.down, together ? &shared.down : nullptr, hidden, choice);
+  }
+  if (apart) {
     commands_.barrier();
     add_down(x, shared, shared_hidden);
   }
@@ -170,41 +186,54 @@ void VulkanBackend::choose(const Router& router, Address logits, int n, const Ch
   commands_.dispatch(pipelines_.get(Kernel::group_pairs, {&tile, 1}), group, {1});
 }
 
-// x[row] += the sum of what the row's experts make of `hidden`, in the order of the choice.
-void VulkanBackend::add_experts(const Tensor& x, const Matrix& matrix, Address hidden,
-                                Address products, const Choice& choice) {
-  const Weights& down = weights(matrix);
-  const Number hidden_stride = padded(down.columns) / 4;
+// x[row] += the sum of what the row's experts make of `hidden`, in the order of the choice, and of
+// what `shared` makes of the rest of it.
+void VulkanBackend::add_experts(const Tensor& x, const Matrix& matrix, const Matrix* shared,
+                                Address hidden, const Choice& choice) {
+  const Weights &down = weights(matrix), &shared_down = weights(shared ? *shared : matrix);
+  struct {
+    Address down, shared_down, codebook, chosen, hidden, x;
+    Number columns, shared_columns, dim, used;
+  } push{down.slices,
+         shared_down.slices,
+         codebook_.address,
+         choice.experts,
+         hidden,
+         address(x),
+         Number(down.columns),
+         Number(shared_down.columns),
+         Number(down.rows),
+         Number(choice.used)};
+  std::vector<Number> constants = format_constants(down.type, shared_down.type);
+  constants.push_back(shared != nullptr);
+  commands_.dispatch(pipelines_.get(Kernel::down, constants), push,
+                     {Number(down.panels), Number(x.rows)});
   const std::int64_t pairs = std::int64_t{x.rows} * choice.used;
-  std::vector<Number> constants = format_constants(down.type);
-  count(down, choice.n_tiles > 0 ? choice.n_tiles : pairs, pairs);
-  if (choice.n_tiles == 0) {
-    struct {
-      Address down, codebook, chosen, hidden, x;
-      Number columns, dim, used, hidden_stride, x_stride, unused;
-    } push{down.slices,
-           codebook_.address,
-           choice.experts,
-           hidden,
-           address(x),
-           Number(down.columns),
-           Number(down.rows),
-           Number(choice.used),
-           hidden_stride,
-           stride(x),
-           0};
-    commands_.dispatch(pipelines_.get(Kernel::down, constants), push,
-                       {Number(down.panels), Number(x.rows)});
-    return;
-  }
+  count(down, pairs, pairs);
+  if (shared) count(shared_down, 1, 1);
+}
+
+void VulkanBackend::add_grouped_experts(const Tensor& x, const Matrix& matrix, Address hidden,
+                                        Address products, const Choice& choice) {
+  const Weights& down = weights(matrix);
   struct {
     Address down, codebook, order, tiles, hidden, y;
     Number columns, dim, hidden_stride, y_stride;
-  } push{down.slices, codebook_.address,    choice.order,      choice.tiles,  hidden,
-         products,    Number(down.columns), Number(down.rows), hidden_stride, padded(x.width)};
+  } push{down.slices,
+         codebook_.address,
+         choice.order,
+         choice.tiles,
+         hidden,
+         products,
+         Number(down.columns),
+         Number(down.rows),
+         padded(down.columns) / 4,
+         padded(x.width)};
+  std::vector<Number> constants = format_constants(down.type, down.type);
   constants.push_back(kTileRows);
   commands_.dispatch(pipelines_.get(Kernel::down_pairs, constants), push,
                      {Number(down.panels), choice.n_tiles});
+  count(down, choice.n_tiles, std::int64_t{x.rows} * choice.used);
   struct {
     Address y, x;
     Number dim, used, y_stride, x_stride;

@@ -1,5 +1,6 @@
 // Operations of VulkanBackend: which kernels, on what, in which order. See also
 // vulkan_attention.cpp and vulkan_ffn.cpp.
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -17,21 +18,31 @@ constexpr std::size_t kListAhead = 64;  // commands of a large batch before they
 
 }  // namespace
 
-// Constants 0 to 7 of kernels that read weights; see weights.glsl.
-std::vector<Number> VulkanBackend::format_constants(Type type) const {
-  if (!is_quantized(type)) {
-    const Number plain = type == Type::f32 ? 1 : type == Type::f16 ? 2 : 3;
-    return {plain, 0, 0, 32, 128, 0, 0, 0};
+// Constants 0 to 15 of kernels that read weights; see weights.glsl.
+std::vector<Number> VulkanBackend::format_constants(Type type, Type other) const {
+  constexpr Number kNone = 4;
+  std::vector<Number> constants;
+  const auto add = [&constants](Type t) {
+    if (!is_quantized(t)) {
+      const Number plain = t == Type::f32 ? 1 : t == Type::f16 ? 2 : 3;
+      constants.insert(constants.end(), {plain, 0, 0, 32, 128, 0, 0, 0});
+      return;
+    }
+    const PanelFormat f = panel_format(t);
+    constants.insert(
+        constants.end(),
+        {0, static_cast<Number>(f.code.bits), static_cast<Number>(f.scales),
+         static_cast<Number>(f.group), static_cast<Number>(f.code.zero),
+         static_cast<Number>(static_cast<int>(f.code.table) + 1),
+         static_cast<Number>(f.head_bytes() / 4), static_cast<Number>(f.block_bytes() / 4)});
+  };
+  add(type);
+  if (other != type) {
+    add(other);
+  } else {
+    constants.insert(constants.end(), {kNone, 8, 0, 32, 128, 0, 0, 0});
   }
-  const PanelFormat f = panel_format(type);
-  return {0,
-          static_cast<Number>(f.code.bits),
-          static_cast<Number>(f.scales),
-          static_cast<Number>(f.group),
-          static_cast<Number>(f.code.zero),
-          static_cast<Number>(static_cast<int>(f.code.table) + 1),
-          static_cast<Number>(f.head_bytes() / 4),
-          static_cast<Number>(f.block_bytes() / 4)};
+  return constants;
 }
 
 // Constants 0 to 6 of kernels that know the cache; see cache.glsl.
@@ -65,88 +76,70 @@ void VulkanBackend::embed(const Matrix& table, const Tensor& x) {
     Number columns, x_stride;
   } push{weights(table).slices,          codebook_.address, batch_.rows_address(), address(x),
          Number(weights(table).columns), stride(x) / 4};
-  commands_.dispatch(pipelines_.get(Kernel::embed, format_constants(weights(table).type)), push,
+  const Type type = weights(table).type;
+  commands_.dispatch(pipelines_.get(Kernel::embed, format_constants(type, type)), push,
                      {divide_up(weights(table).columns, 4 * 64), Number(x.rows)});
   traffic_.weight_bytes += x.rows * static_cast<std::int64_t>(weights(table).panel_bytes) / 16;
 }
 
 void VulkanBackend::multiply(const Product& product) {
-  const Weights& w = *product.targets[0].weights;
+  const Type type = product.targets[0].weights->type;
   const int tile = tile_for(product.n_rows);
-  std::vector<Number> constants = format_constants(w.type);
-  constants.insert(constants.end(), {Number(tile), product.norm != nullptr, product.add});
   struct {
-    Address weights[3], y[3], codebook, x, norm;
-    Number rows[3], y_stride[3];
-    Number columns, n_rows, x_stride, x_step, y_step;
+    Address weights[4], y[4], codebook, x, norm;
+    Number rows[4], n_first;
+    Number columns, n_rows, x_stride, x_step;
     float eps;
   } push{.codebook = codebook_.address,
          .x = product.x,
          .norm = product.norm ? vector(product.norm->weight) : 0,
-         .columns = Number(w.columns),
+         .columns = Number(product.targets[0].weights->columns),
          .n_rows = Number(product.n_rows),
          .x_stride = product.x_stride / 4,
          .x_step = product.x_step / 4,
-         .y_step = product.y_step,
          .eps = product.norm ? product.norm->eps : 0};
   Number panels = 0;
-  for (int i = 0; i < 3 && product.targets[i].weights; ++i) {
+  Type other = type;
+  for (std::size_t i = 0; i < product.targets.size() && product.targets[i].weights; ++i) {
     const Target& target = product.targets[i];
     push.weights[i] = target.weights->slices;
     push.y[i] = target.y;
     push.rows[i] = Number(target.weights->rows);
-    push.y_stride[i] = target.y_stride;
+    push.n_first += target.weights->type == type;
+    if (target.weights->type != type) other = target.weights->type;
     panels += target.weights->panels;
     count(*target.weights, product.matrices, std::int64_t{product.n_rows} * product.matrices);
   }
+  std::vector<Number> constants = format_constants(type, other);
+  constants.insert(constants.end(), {Number(tile), product.norm != nullptr, product.add});
   commands_.dispatch(pipelines_.get(Kernel::multiply, constants), push,
                      {panels, divide_up(product.n_rows, tile), Number(product.matrices)});
 }
 
-// Up to three neighbours of one format are multiplied at once.
+// Up to four of at most two formats are multiplied at once.
 void VulkanBackend::project(const Tensor& x, const Norm* norm, std::span<const Projection> outs) {
+  assert(!norm || !norm->bias);
+  std::vector<Projection> sorted(outs.begin(), outs.end());
+  std::ranges::stable_sort(sorted, {},
+                           [this](const Projection& p) { return weights(p.weight).type; });
   commands_.barrier();
-  for (std::size_t i = 0; i < outs.size();) {
-    Product product{
-        .x = address(x), .x_stride = stride(x), .n_rows = x.rows, .norm = norm, .add = outs[i].add};
-    const Type type = weights(outs[i].weight).type;
-    for (int n = 0; n < 3 && i < outs.size(); ++n, ++i) {
-      const Projection& out = outs[i];
-      assert(out.weight.columns == x.width && out.weight.rows == out.out.width);
-      assert(!norm || !norm->bias);
-      if (weights(out.weight).type != type || out.add != product.add) break;
-      product.targets[n] = {&weights(out.weight), address(out.out), stride(out.out)};
+  for (std::size_t i = 0; i < sorted.size();) {
+    Product product{.x = address(x),
+                    .x_stride = stride(x),
+                    .n_rows = x.rows,
+                    .norm = norm,
+                    .add = sorted[i].add};
+    int formats = 0;
+    for (std::size_t n = 0; n < product.targets.size() && i < sorted.size(); ++n, ++i) {
+      const Projection& out = sorted[i];
+      const Weights& w = weights(out.weight);
+      assert(w.columns == x.width && w.rows == out.out.width);
+      formats += n == 0 || w.type != product.targets[n - 1].weights->type;
+      if (formats > 2 || out.add != product.add) break;
+      product.targets[n] = {&w, address(out.out)};
     }
     multiply(product);
   }
-  pace();
-}
-
-void VulkanBackend::store(const KvRows& rows) {
-  const bool index = layout_.shape.index > 0;
-  struct {
-    Address rows, pages, angles, latent, latent_weight, key, key_weight, key_bias;
-    Number latent_stride, key_stride, layer_at;
-    float eps, key_eps;
-    Number unused;
-  } push{batch_.rows_address(),
-         batch_.pages_address(),
-         batch_.angles_address(rows.rope),
-         address(rows.latent),
-         vector(rows.latent_norm.weight),
-         index ? address(rows.index_key) : 0,
-         vector(rows.index_norm.weight),
-         vector(rows.index_norm.bias),
-         stride(rows.latent),
-         index ? stride(rows.index_key) : 0,
-         Number(layout_.layer_bytes / 4 * rows.layer),
-         rows.latent_norm.eps,
-         rows.index_norm.eps,
-         0};
-  std::vector<Number> constants = cache_constants();
-  constants.push_back(rows.index_pairs == RopePairs::half_split);
-  commands_.barrier();
-  commands_.dispatch(pipelines_.get(Kernel::store, constants), push, {Number(rows.latent.rows)});
   pace();
 }
 
@@ -173,6 +166,20 @@ void VulkanBackend::read(const Tensor& x, std::span<float> out) {
     std::memcpy(out.data() + std::size_t(i) * x.width, copy.mapped + i * row,
                 x.width * sizeof(float));
   }
+}
+
+void VulkanBackend::draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) {
+  assert(draws.size() == out.size() && draws.size() <= static_cast<std::size_t>(logits.rows));
+  draws_.begin(draws, logits.width);
+  struct {
+    Address logits, draws, tokens;
+    Number stride, unused;
+  } push{address(logits), draws_.draws_address(), draws_.tokens_address(), stride(logits), 0};
+  commands_.barrier();
+  commands_.dispatch(pipelines_.get(Kernel::draw, {}), push, {Number(draws.size())});
+  traffic_.bus_bytes += static_cast<std::int64_t>(draws_.bytes());
+  commands_.finish();
+  std::ranges::copy(draws_.tokens(), out.begin());
 }
 
 }  // namespace corvid::model

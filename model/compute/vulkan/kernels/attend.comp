@@ -19,7 +19,7 @@ layout(push_constant) uniform Push {
   Rows rows;
   Pointers pages;
   Floats angles;
-  Vec4s absorbed;  // [n][heads][kLatent]
+  Vec4s absorbed;  // [n][heads][kLatent], rows padded
   Floats query;    // [n][heads][nope + kRope]
   Words kept;      // [n][kept_stride]
   Vec4s states;    // [n][parts][heads][4 + kLatent]
@@ -53,8 +53,8 @@ void load_queries(uint row, uint first, uint angles) {
   const uint thread = gl_LocalInvocationID.x;
   for (uint i = thread; i < kHeads * kLatentQuads; i += kThreads) {
     const uint h = i / kLatentQuads, quad = i % kLatentQuads;
-    const uint head = row * p.heads + min(first + h, p.heads - 1);
-    queries[h * kQuads + quad] = p.scale * p.absorbed.v[head * kLatentQuads + quad];
+    const uint head = min(first + h, p.heads - 1), at = row * padded(p.heads * kLatent) / 4;
+    queries[h * kQuads + quad] = p.scale * p.absorbed.v[at + head * kLatentQuads + quad];
   }
   for (uint i = thread; i < kHeads * kRope / 4; i += kThreads) {
     const uint h = i / (kRope / 4), quad = i % (kRope / 4);
@@ -62,8 +62,9 @@ void load_queries(uint row, uint first, uint angles) {
     const uint at = row * p.query_stride + head * (p.nope + kRope) + p.nope + 4 * quad;
     const vec2 a = vec2(p.query.v[at], p.query.v[at + 1]);
     const vec2 b = vec2(p.query.v[at + 2], p.query.v[at + 3]);
-    queries[h * kQuads + kLatentQuads + quad] =
-        p.scale * vec4(turn(p.angles, angles, 2 * quad, a), turn(p.angles, angles, 2 * quad + 1, b));
+    const vec2 first_turned = turn(p.angles, angles, 2 * quad, a);
+    const vec2 second_turned = turn(p.angles, angles, 2 * quad + 1, b);
+    queries[h * kQuads + kLatentQuads + quad] = p.scale * vec4(first_turned, second_turned);
   }
 }
 

@@ -1,4 +1,5 @@
 // x[i] += sum over u of down[chosen[i][u]] hidden[i][u], for every row i and its `used` experts.
+// With kShared, of a single row, also what all rows share: its hidden [shared_columns] follow.
 //
 // down [experts][dim][columns]; hidden [n][used][columns]; x [n][dim]. Threads as in multiply.comp;
 // the experts of a row are added in the order of their choice.
@@ -9,37 +10,44 @@
 #include "weights.glsl"
 
 layout(local_size_x = 16, local_size_y = 16) in;
+layout(constant_id = 16) const bool kShared = false;
 
 layout(push_constant) uniform Push {
-  Pointers down;
+  Pointers down, shared_down;
   Words codebook;
   Words chosen;  // [n][used]
   Vec4s hidden;
   Floats x;
-  uint columns, dim, used;
-  uint hidden_stride;  // in vec4s
-  uint x_stride;
+  uint columns, shared_columns, dim, used;
 } p;
 
 const uint kSlices = 16;
 shared float sums[kSlices * kPanelRows];
+float sum = 0;
+
+void add_up(const Format f, Words w, uint columns, uint hidden) {
+  const uint row = gl_LocalInvocationID.x, slice = gl_LocalInvocationID.y;
+  const uint panel = gl_WorkGroupID.x * panel_words(f, columns), fours = columns / 4;
+  for (uint block = slice; block * 8 < fours; block += kSlices) {
+    const Block b = open_block(f, w, panel, block, row);
+    for (uint four = 0; four < min(8, fours - 8 * block); ++four) {
+      const vec4 weight = weights_at(f, w, p.codebook, b, four, row);
+      sum += dot(weight, p.hidden.v[hidden + 8 * block + four]);
+    }
+  }
+}
 
 void main() {
   const uint row = gl_LocalInvocationID.x, slice = gl_LocalInvocationID.y;
-  const uint i = gl_WorkGroupID.y;
-  const uint panel = gl_WorkGroupID.x * panel_words(p.columns);
-  const uint fours = p.columns / 4;
-  float sum = 0;
+  const uint i = gl_WorkGroupID.y, stride = padded(p.columns) / 4;
   for (uint u = 0; u < p.used; ++u) {
     const uint pair = i * p.used + u;
-    Words w = p.down.v[p.chosen.v[pair]];
-    for (uint block = slice; block * 8 < fours; block += kSlices) {
-      const Block b = open_block(w, panel, block, row);
-      for (uint four = 0; four < min(8, fours - 8 * block); ++four) {
-        sum += dot(weights_at(w, p.codebook, b, four, row),
-                   p.hidden.v[pair * p.hidden_stride + 8 * block + four]);
-      }
-    }
+    add_up(kFormat, p.down.v[p.chosen.v[pair]], p.columns, pair * stride);
+  }
+  if (kShared && kMixed) {
+    add_up(kOther, p.shared_down.v[0], p.shared_columns, p.used * stride);
+  } else if (kShared) {
+    add_up(kFormat, p.shared_down.v[0], p.shared_columns, p.used * stride);
   }
   sums[slice * kPanelRows + row] = sum;
   barrier();
@@ -47,5 +55,5 @@ void main() {
   if (slice != 0 || out_row >= p.dim) return;
   float total = 0;
   for (uint s = 0; s < kSlices; ++s) total += sums[s * kPanelRows + row];
-  p.x.v[i * p.x_stride + out_row] += total;
+  p.x.v[i * padded(p.dim) + out_row] += total;
 }

@@ -7,7 +7,7 @@
 #include "weights.glsl"
 
 layout(local_size_x = 16, local_size_y = 16) in;
-layout(constant_id = 8) const uint kTile = 8;
+layout(constant_id = 16) const uint kTile = 8;
 
 layout(push_constant) uniform Push {
   Pointers down;
@@ -29,7 +29,7 @@ void main() {
   const uint first = p.tiles.v[tile + 1], n = p.tiles.v[tile + 2];
   if (n == 0) return;
   Words w = p.down.v[p.tiles.v[tile]];
-  const uint panel = gl_WorkGroupID.x * panel_words(p.columns);
+  const uint panel = gl_WorkGroupID.x * panel_words(kFormat, p.columns);
   const uint fours = p.columns / 4;
   uint hidden[kTile];
   float sum[kTile];
@@ -38,9 +38,9 @@ void main() {
     sum[t] = 0;
   }
   for (uint block = slice; block * 8 < fours; block += kSlices) {
-    const Block b = open_block(w, panel, block, row);
+    const Block b = open_block(kFormat, w, panel, block, row);
     for (uint four = 0; four < min(8, fours - 8 * block); ++four) {
-      const vec4 weight = weights_at(w, p.codebook, b, four, row);
+      const vec4 weight = weights_at(kFormat, w, p.codebook, b, four, row);
       [[unroll]] for (uint t = 0; t < kTile; ++t) {
         sum[t] += dot(weight, p.hidden.v[hidden[t] + 8 * block + four]);
       }

@@ -21,7 +21,7 @@ void main() {
   if (4 * k >= p.columns) return;
   const uint token = p.rows.v[i].token, row = token % kPanelRows;
   Words w = p.table.v[0];
-  const uint panel = token / kPanelRows * panel_words(p.columns);
-  const Block b = open_block(w, panel, k / 8, row);
-  p.x.v[i * p.x_stride + k] = weights_at(w, p.codebook, b, k % 8, row);
+  const uint panel = token / kPanelRows * panel_words(kFormat, p.columns);
+  const Block b = open_block(kFormat, w, panel, k / 8, row);
+  p.x.v[i * p.x_stride + k] = weights_at(kFormat, w, p.codebook, b, k % 8, row);
 }

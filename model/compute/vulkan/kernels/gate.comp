@@ -1,7 +1,9 @@
 // hidden[p][j] = weight[p] * silu(gate x) * (up x), with x = norm(x[p / used]), for every pair p of
 // a row and one of its experts chosen[p]. Without a choice: used = 1, expert 0, weight 1.
 //
-// gate, up [experts][width][columns] of one format; x [n][columns]; hidden [pairs][width].
+// gate, up [experts][width][columns] of one format; x [n][columns]; hidden [pairs][width]. With
+// kShared, a last tile is what every row shares, of the second format; its [1][shared_width] follow
+// those of the pairs.
 // Threads as in multiply.comp. A workgroup has kTile pairs of one expert: neighbours where there is
 // no choice, those of a tile (see group_pairs.comp) if kGrouped, or else a single pair.
 // Grid: panels, tiles.
@@ -11,12 +13,14 @@
 #include "weights.glsl"
 
 layout(local_size_x = 16, local_size_y = 16) in;
-layout(constant_id = 8) const uint kTile = 1;
-layout(constant_id = 9) const bool kChosen = false;
-layout(constant_id = 10) const bool kGrouped = false;
+layout(constant_id = 16) const uint kTile = 1;
+layout(constant_id = 17) const bool kChosen = false;
+layout(constant_id = 18) const bool kGrouped = false;
+layout(constant_id = 19) const bool kShared = false;
 
 layout(push_constant) uniform Push {
   Pointers gate, up;
+  Pointers shared_gate, shared_up;
   Words codebook;
   Vec4s x;
   Vec4s norm;
@@ -24,9 +28,8 @@ layout(push_constant) uniform Push {
   Floats weights;  // [pairs]
   Words order, tiles;
   Floats hidden;
-  uint columns, width, pairs, used;
+  uint columns, width, shared_width, pairs, used;
   uint x_stride;  // in vec4s
-  uint hidden_stride;
   float eps;
 } p;
 
@@ -34,38 +37,20 @@ const uint kSlices = 16;
 shared float gates[kTile * kSlices * kPanelRows];  // [t][slice][row]
 shared float ups[kTile * kSlices * kPanelRows];
 shared float squares[kTile * kSlices];
+uint pair[kTile];
+float g[kTile], u[kTile], square[kTile];
 
-void main() {
+void add_up(const Format f, Words gate, Words up) {
   const uint row = gl_LocalInvocationID.x, slice = gl_LocalInvocationID.y;
-  const uint tile = gl_WorkGroupID.y;
-  uint first = tile * kTile, n = min(kTile, p.pairs - first), expert = 0;
-  if (kGrouped) {
-    expert = p.tiles.v[4 * tile];
-    first = p.tiles.v[4 * tile + 1];
-    n = p.tiles.v[4 * tile + 2];
-    if (n == 0) return;
-  } else if (kChosen) {
-    expert = p.chosen.v[first];
-  }
-  uint pair[kTile];
-  [[unroll]] for (uint t = 0; t < kTile; ++t) {
-    pair[t] = first + min(t, n - 1);
-    if (kGrouped) pair[t] = p.order.v[pair[t]];
-  }
-  Words gate = p.gate.v[expert], up = p.up.v[expert];
-  const uint panel = gl_WorkGroupID.x * panel_words(p.columns);
-  const uint fours = p.columns / 4;
-
-  float g[kTile], u[kTile], square[kTile];
-  [[unroll]] for (uint t = 0; t < kTile; ++t) g[t] = u[t] = square[t] = 0;
+  const uint panel = gl_WorkGroupID.x * panel_words(f, p.columns), fours = p.columns / 4;
   for (uint block = slice; block * 8 < fours; block += kSlices) {
-    const Block of_gate = open_block(gate, panel, block, row);
-    const Block of_up = open_block(up, panel, block, row);
+    const Block of_gate = open_block(f, gate, panel, block, row);
+    const Block of_up = open_block(f, up, panel, block, row);
     for (uint four = 0; four < min(8, fours - 8 * block); ++four) {
       const uint k = 8 * block + four;
       const vec4 norm = p.norm.v[k];
-      const vec4 gate_weight = norm * weights_at(gate, p.codebook, of_gate, four, row);
-      const vec4 up_weight = norm * weights_at(up, p.codebook, of_up, four, row);
+      const vec4 gate_weight = norm * weights_at(f, gate, p.codebook, of_gate, four, row);
+      const vec4 up_weight = norm * weights_at(f, up, p.codebook, of_up, four, row);
       [[unroll]] for (uint t = 0; t < kTile; ++t) {
         const vec4 value = p.x.v[pair[t] / p.used * p.x_stride + k];
         g[t] += dot(gate_weight, value);
@@ -74,14 +59,46 @@ void main() {
       }
     }
   }
+}
+
+void main() {
+  const uint row = gl_LocalInvocationID.x, slice = gl_LocalInvocationID.y;
+  const uint tile = gl_WorkGroupID.y, j = gl_WorkGroupID.x * kPanelRows + row;
+  const bool is_shared = kShared && tile + 1 == gl_NumWorkGroups.y;
+  const uint width = is_shared ? p.shared_width : p.width;
+  if (gl_WorkGroupID.x * kPanelRows >= width) return;
+  uint first = tile * kTile, n = min(kTile, p.pairs - first), expert = 0;
+  if (is_shared) {
+    first = 0;
+    n = 1;
+  } else if (kGrouped) {
+    expert = p.tiles.v[4 * tile];
+    first = p.tiles.v[4 * tile + 1];
+    n = p.tiles.v[4 * tile + 2];
+    if (n == 0) return;
+  } else if (kChosen) {
+    expert = p.chosen.v[first];
+  }
+  [[unroll]] for (uint t = 0; t < kTile; ++t) {
+    pair[t] = first + min(t, n - 1);
+    if (kGrouped) pair[t] = p.order.v[pair[t]];
+    g[t] = u[t] = square[t] = 0;
+  }
+  if (kMixed && is_shared) {
+    add_up(kOther, p.shared_gate.v[0], p.shared_up.v[0]);
+  } else if (is_shared) {
+    add_up(kFormat, p.shared_gate.v[0], p.shared_up.v[0]);
+  } else {
+    add_up(kFormat, p.gate.v[expert], p.up.v[expert]);
+  }
   [[unroll]] for (uint t = 0; t < kTile; ++t) {
     gates[(t * kSlices + slice) * kPanelRows + row] = g[t];
     ups[(t * kSlices + slice) * kPanelRows + row] = u[t];
     if (row == 0) squares[t * kSlices + slice] = square[t];
   }
   barrier();
-  const uint t = slice, j = gl_WorkGroupID.x * kPanelRows + row;
-  if (t >= n || j >= p.width) return;
+  const uint t = slice;
+  if (t >= n || j >= width) return;
   float gate_sum = 0, up_sum = 0, all_squares = 0;
   for (uint s = 0; s < kSlices; ++s) {
     gate_sum += gates[(t * kSlices + s) * kPanelRows + row];
@@ -91,8 +108,11 @@ void main() {
   const float factor = inversesqrt(all_squares / float(p.columns) + p.eps);
   gate_sum *= factor;
   up_sum *= factor;
+  const float value = gate_sum / (1 + exp(-gate_sum)) * up_sum;
+  if (is_shared) {
+    p.hidden.v[p.pairs * padded(p.width) + j] = value;
+    return;
+  }
   const uint out_pair = kGrouped ? p.order.v[first + t] : first + t;
-  const float weight = kChosen ? p.weights.v[out_pair] : 1;
-  p.hidden.v[out_pair * p.hidden_stride + j] =
-      weight * (gate_sum / (1 + exp(-gate_sum))) * up_sum;
+  p.hidden.v[out_pair * padded(p.width) + j] = (kChosen ? p.weights.v[out_pair] : 1) * value;
 }

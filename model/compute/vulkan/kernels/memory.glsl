@@ -16,3 +16,8 @@ struct Row {
   uint angles;  // its row of the tables of angles
 };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer Rows { Row v[]; };
+
+// Rows of activations start at multiples of 16 values: padded() of sizes.h.
+uint padded(uint width) {
+  return (width + 15) / 16 * 16;
+}

@@ -1,6 +1,7 @@
 // The attended latent of every head from the softmax states of its parts, in their order:
 //   out[h] = sum over parts of e * weighted / sum over parts of e * sum, e = exp(largest - maximum)
-// states [n][parts][heads][4 + latent]; out [n][heads][latent]. Grid: heads, n.
+// states [n][parts][heads][4 + latent]; out [n][heads][latent], rows padded.
+// Grid: heads, n.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
@@ -30,6 +31,6 @@ void main() {
       weighted += factor * p.states.v[first + part * step + 1 + quad];
       sum += factor * state.y;
     }
-    p.merged.v[(i * p.heads + h) * p.quads + quad] = weighted / sum;
+    p.merged.v[i * padded(4 * p.heads * p.quads) / 4 + h * p.quads + quad] = weighted / sum;
   }
 }

@@ -1,7 +1,12 @@
-// What every row leaves in the cache of a layer:
+// What every row leaves in the cache of a layer, with kStores:
 //   latent: RMSNorm(latent) beside rope(its rotated key), in f32 or f16;
 //   key:    rope(LayerNorm(key)), in f32, or turned by a Hadamard matrix and rounded to 8 bits.
-// latent [n][kLatent + kRope]; key [n][kIndex]. Grid: n.
+// And what the indexer asks for every row and each of its heads:
+//   turned: rope(query), in f32, or turned and rounded as keys are; the scale goes into the factor;
+//   factor: weight * weight_scale.
+// latent [n][kLatent + kRope]; key [n][kIndex]; query, turned [n][heads][kIndex]; weights, factors
+// [n][heads].
+// Grid: kStores + heads, n.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
@@ -10,6 +15,8 @@
 
 layout(local_size_x = 64) in;
 layout(constant_id = 7) const bool kHalfSplit = true;  // pairs of the index key
+layout(constant_id = 8) const bool kStores = true;
+layout(constant_id = 9) const bool kQueryHalfSplit = true;
 
 layout(push_constant) uniform Push {
   Rows rows;
@@ -17,9 +24,12 @@ layout(push_constant) uniform Push {
   Floats angles;
   Floats latent, latent_weight;
   Floats key, key_weight, key_bias;
-  uint latent_stride, key_stride;
-  uint layer_at;  // in words, of a page
-  float eps, key_eps;
+  Floats query, weights;
+  Words turned;
+  Floats factors;  // [n][heads]
+  uint layer_at;   // in words, of a page
+  uint heads;
+  float eps, key_eps, weight_scale;
 } p;
 
 const uint kMost = 1024;  // values of a latent or key
@@ -28,7 +38,7 @@ shared float values[kMost];
 #include "hadamard.glsl"
 
 void normalize_latent(uint row) {
-  const uint thread = gl_LocalInvocationID.x, at = row * p.latent_stride;
+  const uint thread = gl_LocalInvocationID.x, at = row * padded(kLatent + kRope);
   float squares = 0;
   for (uint i = thread; i < kLatent; i += kThreads) {
     const float value = p.latent.v[at + i];
@@ -54,7 +64,7 @@ void write_latent(Words page, uint slot) {
 }
 
 void normalize_key(uint row) {
-  const uint thread = gl_LocalInvocationID.x, at = row * p.key_stride;
+  const uint thread = gl_LocalInvocationID.x, at = row * padded(kIndex);
   float sum = 0, squares = 0;
   for (uint i = thread; i < kIndex; i += kThreads) sum += p.key.v[at + i];
   const float mean = group_sum(sum) / float(kIndex);
@@ -68,13 +78,31 @@ void normalize_key(uint row) {
   }
 }
 
-void turn_key(uint angles) {
+void turn_values(Floats angles, uint at, bool half_split) {
   for (uint i = gl_LocalInvocationID.x; i < kRope / 2; i += kThreads) {
-    const uvec2 pair = rope_pair(i, kHalfSplit);
-    const vec2 turned = turn(p.angles, angles, i, vec2(values[pair.x], values[pair.y]));
+    const uvec2 pair = rope_pair(i, half_split);
+    const vec2 turned = turn(angles, at, i, vec2(values[pair.x], values[pair.y]));
     values[pair.x] = turned.x;
     values[pair.y] = turned.y;
   }
+}
+
+float largest_value() {
+  float largest = 0;
+  for (uint i = gl_LocalInvocationID.x; i < kIndex; i += kThreads) {
+    largest = max(largest, abs(values[i]));
+  }
+  return group_max(largest);
+}
+
+// Values 4 i to 4 i + 3 as signed bytes of 1 / inverse.
+ivec4 rounded(uint i, float inverse) {
+  const vec4 four = vec4(values[4 * i], values[4 * i + 1], values[4 * i + 2], values[4 * i + 3]);
+  return ivec4(roundEven(four * inverse));
+}
+
+uint packed(uvec4 bytes) {
+  return bytes.x | bytes.y << 8 | bytes.z << 16 | bytes.w << 24;
 }
 
 void write_key(Words page, uint slot) {
@@ -85,27 +113,21 @@ void write_key(Words page, uint slot) {
     }
     return;
   }
-  float largest = 0;
-  for (uint i = thread; i < kIndex; i += kThreads) largest = max(largest, abs(values[i]));
-  largest = group_max(largest);
+  const float largest = largest_value();
   const float inverse = largest > 0 ? 127 / largest : 0;
   for (uint i = thread; i < kIndex / 4; i += kThreads) {
-    const vec4 four = vec4(values[4 * i], values[4 * i + 1], values[4 * i + 2], values[4 * i + 3]);
-    const uvec4 codes = uvec4(ivec4(roundEven(four * inverse)) + 128);
-    page.v[at + i * kPageTokens] = codes.x | codes.y << 8 | codes.z << 16 | codes.w << 24;
+    page.v[at + i * kPageTokens] = packed(uvec4(rounded(i, inverse) + 128));
   }
   if (thread == 0) page.v[p.layer_at + kScalesAt + slot] = floatBitsToUint(largest / 127);
 }
 
-void main() {
-  const uint row = gl_WorkGroupID.x;
-  const Row r = p.rows.v[row];
+void store_row(uint row, Row r) {
   Words page = p.pages.v[r.first_page + r.position / kPageTokens];
   const uint slot = r.position % kPageTokens;
   normalize_latent(row);
   for (uint i = gl_LocalInvocationID.x; i < kRope / 2; i += kThreads) {
     const uvec2 pair = kLatent + rope_pair(i, false);
-    const uint at = row * p.latent_stride;
+    const uint at = row * padded(kLatent + kRope);
     const vec2 key = vec2(p.latent.v[at + pair.x], p.latent.v[at + pair.y]);
     const vec2 turned = turn(p.angles, r.angles, i, key);
     values[pair.x] = turned.x;
@@ -117,8 +139,41 @@ void main() {
   barrier();
   normalize_key(row);
   barrier();
-  turn_key(r.angles);
+  turn_values(p.angles, r.angles, kHalfSplit);
   barrier();
   if (!kExact) hadamard(kIndex);
   write_key(page, slot);
+}
+
+void prepare_query(uint row, Row r, uint head) {
+  const uint thread = gl_LocalInvocationID.x, out_head = row * p.heads + head;
+  const uint from = row * padded(p.heads * kIndex) + head * kIndex;
+  for (uint i = thread; i < kIndex; i += kThreads) values[i] = p.query.v[from + i];
+  barrier();
+  turn_values(p.angles, r.angles, kQueryHalfSplit);
+  barrier();
+  float factor = p.weights.v[row * padded(p.heads) + head] * p.weight_scale;
+  if (kExact) {
+    for (uint i = thread; i < kIndex; i += kThreads) {
+      p.turned.v[out_head * kIndex + i] = floatBitsToUint(values[i]);
+    }
+  } else {
+    hadamard(kIndex);
+    const float largest = largest_value();
+    const float inverse = largest > 0 ? 127 / largest : 0;
+    for (uint i = thread; i < kIndex / 4; i += kThreads) {
+      p.turned.v[out_head * (kIndex / 4) + i] = packed(uvec4(rounded(i, inverse)) & 255);
+    }
+    factor *= largest / 127;
+  }
+  if (thread == 0) p.factors.v[out_head] = factor;
+}
+
+void main() {
+  const uint row = gl_WorkGroupID.y, part = gl_WorkGroupID.x;
+  if (kStores && part == 0) {
+    store_row(row, p.rows.v[row]);
+  } else {
+    prepare_query(row, p.rows.v[row], part - uint(kStores));
+  }
 }

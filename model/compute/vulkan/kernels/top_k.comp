@@ -7,6 +7,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
+#include "ordered.glsl"
 
 layout(local_size_x = 256) in;
 
@@ -21,15 +22,6 @@ const uint kThreads = 256;
 shared uint counts[kThreads];
 shared uvec2 before[kThreads];  // per range: keys above the threshold, and equal to it
 shared uint digit, wanted;
-
-// Unsigned order of the result = order of the floats; NaN is the smallest, -0 equals 0.
-uint ordered(float score) {
-  if (isnan(score)) return 0;
-  const uint bits = floatBitsToUint(score + 0.0);
-  return bits == 0x80000000 ? 0x80000000
-         : (bits & 0x80000000) != 0 ? ~bits
-                                    : bits | 0x80000000;
-}
 
 void main() {
   const uint thread = gl_LocalInvocationID.x, i = gl_WorkGroupID.x;

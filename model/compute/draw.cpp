@@ -1,0 +1,65 @@
+#include "model/compute/draw.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <vector>
+
+namespace corvid::model {
+namespace {
+
+struct Candidate {
+  Token token;
+  double weight;  // relative to the best one
+};
+
+// The fewest of the heaviest that weigh `share` of all; returns what they weigh.
+double keep_heaviest(std::vector<Candidate>& candidates, double share, double total) {
+  std::ranges::stable_sort(candidates, std::greater<>(), &Candidate::weight);
+  double sum = 0;
+  std::size_t kept = 0;
+  while (kept < candidates.size() && (kept == 0 || sum < share * total)) {
+    sum += candidates[kept++].weight;
+  }
+  candidates.resize(kept);
+  return sum;
+}
+
+}  // namespace
+
+Token draw_token(std::span<const float> logits, const Draw& draw) {
+  if (draw.n_tokens > 0) logits = logits.first(draw.n_tokens);
+  const auto allowed = [&draw](std::size_t token) {
+    return draw.allowed.empty() || (draw.allowed[token >> 6] >> (token & 63) & 1);
+  };
+  Token best = -1;
+  float highest = -std::numeric_limits<float>::infinity();
+  for (std::size_t token = 0; token < logits.size(); ++token) {
+    if (logits[token] > highest && allowed(token)) {
+      highest = logits[token];
+      best = static_cast<Token>(token);
+    }
+  }
+  if (best < 0 || draw.temperature <= 0) return best;
+
+  // What weighs less than e^-30 of the best is never drawn.
+  const double least = std::max(draw.min_p, std::exp(-30.0));
+  std::vector<Candidate> candidates;
+  double total = 0;
+  for (std::size_t token = 0; token < logits.size(); ++token) {
+    const double weight = std::exp((logits[token] - highest) / draw.temperature);
+    if (!(weight >= least) || !allowed(token)) continue;
+    candidates.push_back({static_cast<Token>(token), weight});
+    total += weight;
+  }
+  if (draw.top_p < 1) total = keep_heaviest(candidates, draw.top_p, total);
+  double left = draw.random * total;
+  for (const Candidate& candidate : candidates) {
+    left -= candidate.weight;
+    if (left < 0) return candidate.token;
+  }
+  return candidates.back().token;
+}
+
+}  // namespace corvid::model
