@@ -28,6 +28,9 @@ using boost::system::error_code;
 using boost::system::system_error;
 
 constexpr std::size_t kFirstReadBytes = 4096;
+// Of what is read and not yet understood: the parser bounds neither a chunk's extension nor the
+// trailer, and waits for their line ends.
+constexpr std::size_t kMaxBufferBytes = 128 * 1024;
 constexpr std::size_t kMaxUnreadBytes = 1 << 20;  // of a refused request, read and thrown away
 constexpr auto kGoodbye = std::chrono::seconds(2);
 
@@ -52,7 +55,7 @@ int status_of(error_code error) {
 }
 
 std::string why(int status) {
-  if (status == 431) return "the request's head is too large";
+  if (status == 431) return "the request's head, a chunk's line or the trailer is too large";
   if (status == 413) return "the request's body is too large";
   return "this is not an HTTP/1.1 request";
 }
@@ -70,7 +73,7 @@ struct Exchange::Connection : std::enable_shared_from_this<Exchange::Connection>
   void hang_up();
 
   beast::tcp_stream stream;
-  beast::flat_buffer buffer;
+  beast::flat_buffer buffer{kMaxBufferBytes};
   HttpLimits limits;
   HttpRequest request;
   HttpHeaders answer_headers;

@@ -56,6 +56,17 @@ TEST(ServeHttp, LargeHeadsAndBodiesAreRefusedBeforeTheyAreRead) {
   EXPECT_EQ(status_of(server, post_head("Transfer-Encoding: chunked\r\n") + chunk + chunk), 413);
 }
 
+TEST(ServeHttp, ALineOfAChunkOrATrailerWithoutEndIsRefused) {
+  TestServer server;
+  const std::string endless(400'000, 'x');
+  const std::string head = post_head("Transfer-Encoding: chunked\r\n");
+  EXPECT_EQ(status_of(server, head + "1;" + endless), 431);
+  EXPECT_EQ(status_of(server, head + "0\r\nX: " + endless), 431);
+  std::string trailer;
+  while (trailer.size() < endless.size()) trailer += "X: 1\r\n";
+  EXPECT_EQ(status_of(server, head + "0\r\n" + trailer), 431);
+}
+
 TEST(ServeHttp, RequestsInARowAreAnsweredInOrder) {
   TestServer server;
   server.says(saying("first"));
