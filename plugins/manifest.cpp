@@ -84,6 +84,15 @@ bool is_tool_name(std::string_view name) {
   return is_word(name, 64, true);
 }
 
+ordered_json parse_manifest(std::string_view text) {
+  if (tools::json_depth(text) > tools::kMaxJsonDepth) {
+    throw PluginError("plugin.json is nested too deeply");
+  }
+  ordered_json manifest = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (manifest.is_discarded()) throw PluginError("plugin.json is not valid JSON");
+  return manifest;
+}
+
 std::vector<ToolEntry> read_manifest(const ordered_json& manifest, PluginInfo& info,
                                      const std::vector<std::string_view>& own_tool_keys,
                                      const std::vector<std::string_view>& own_keys) {

@@ -20,6 +20,9 @@ struct ToolEntry {
   bool read_only = false;
 };
 
+// The text of a plugin.json.
+nlohmann::ordered_json parse_manifest(std::string_view text);
+
 // Fills `info` from the manifest, and gives the entries of its tools in their order.
 std::vector<ToolEntry> read_manifest(const nlohmann::ordered_json& manifest, PluginInfo& info,
                                      const std::vector<std::string_view>& own_tool_keys,

@@ -122,8 +122,7 @@ Command read_command(const ordered_json& tool, const std::filesystem::path& fold
 }  // namespace
 
 Plugin load_shell_plugin(PluginInfo info, std::string_view text) {
-  const ordered_json manifest = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (manifest.is_discarded()) throw PluginError("plugin.json is not valid JSON");
+  const ordered_json manifest = parse_manifest(text);
   Plugin plugin;
   auto entries = read_manifest(manifest, info, {"command", "program", "timeout"}, {});
   info.needs = {"run"};

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/error.h"
+#include "model/text/json_field.h"
 #include "runtime/error.h"
 
 namespace corvid::runtime {
@@ -10,20 +12,21 @@ std::optional<Profile> profile_of(const model::GgufFile& file) {
   const std::optional<std::string> text = file.string("corvid.profile");
   if (!text) return std::nullopt;
   try {
-    const auto json = nlohmann::ordered_json::parse(*text);
-    const int version = json.at("version");
+    const model::JsonDocument document(*text);
+    const model::JsonField root = document.root();
+    const std::int64_t version = root.at("version").integer(0, INT32_MAX);
     if (version != 1) {
       throw RuntimeError(file.name() + ": its profile has version " + std::to_string(version) +
                              ", this program knows 1. Update Corvid.",
                          kModelError);
     }
-    Profile profile{json.at("system"), {}};
-    for (const auto& tool : json.at("tools")) {
-      profile.tools.push_back(
-          {tool.at("name"), tool.at("description"), tool.at("parameters").dump()});
+    Profile profile{root.at("system").text(), {}};
+    for (const model::JsonField& tool : root.at("tools").items()) {
+      profile.tools.push_back({tool.at("name").text(), tool.at("description").text(),
+                               tool.at("parameters").json().dump()});
     }
     return profile;
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const model::ModelError& error) {
     throw RuntimeError(file.name() + ": its key corvid.profile cannot be read: " + error.what(),
                        kModelError);
   }

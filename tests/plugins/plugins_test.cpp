@@ -176,6 +176,10 @@ TEST_F(PluginTest, APluginThatFailsIsNamedWithTheReasonAndTheRestWork) {
   folder_.put("b14/plugin.json", R"({"api":1,"description":"d","tools":[{"name":"x",
     "description":"d","program":"../../bin/sh"}]})");
   folder_.put("b15/README", "no plugin");
+  folder_.put("b18/plugin.json", R"({"api":1,"description":"d","tools":[{"name":"x",
+    "description":"d","command":"true","parameters":{"enum":)" +
+                                     std::string(300'000, '[') + std::string(300'000, ']') +
+                                     "}}]}");
   std::filesystem::create_directory_symlink("/etc", folder_.path() / "b16");
   folder_.put("b17/x", "");
   std::filesystem::create_symlink("/etc/passwd", folder_.path() / "b17/plugin.lua");
@@ -196,7 +200,7 @@ TEST_F(PluginTest, APluginThatFailsIsNamedWithTheReasonAndTheRestWork) {
       ++failed;
     }
   }
-  EXPECT_EQ(failed, static_cast<int>(std::size(bad)) + 6);
+  EXPECT_EQ(failed, static_cast<int>(std::size(bad)) + 7);
   EXPECT_EQ(call("good", ordered_json::object()).text, "fine");
 }
 
