@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 constexpr std::uint32_t kMagic = 0x4E535643;  // "CVSN"
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint32_t kMaxTokens = 1u << 24;
+constexpr std::int64_t kMaxNumber = std::int64_t{1} << 62;
 constexpr const char* kNote = "note";
 
 struct Head {
@@ -78,12 +79,14 @@ Snapshots::Snapshots(const fs::path& folder, const std::string& fingerprint,
 void Snapshots::index(const fs::path& file) {
   Snapshot snapshot{file, 0, {}, 0, 0};
   const std::string name = file.stem().string();
-  std::from_chars(name.data(), name.data() + name.size(), snapshot.number);
+  const auto numbered =
+      std::from_chars(name.data(), name.data() + name.size(), snapshot.number).ec == std::errc();
   std::ifstream in(file, std::ios::binary);
   const std::optional<Head> head = read_head(in);
   std::error_code error;
   snapshot.bytes = fs::file_size(file, error);
-  if (head && !error && snapshot.bytes / sizeof(model::Token) > head->n_tokens) {
+  const bool known = head && numbered && snapshot.number < kMaxNumber;
+  if (known && !error && snapshot.bytes / sizeof(model::Token) > head->n_tokens) {
     snapshot.owner = head->owner;
     snapshot.tokens.resize(head->n_tokens);
     in.read(reinterpret_cast<char*>(snapshot.tokens.data()),

@@ -1,5 +1,7 @@
 #include "runtime/serve/reply_memory.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ranges>
@@ -12,7 +14,8 @@ using model::Role;
 using model::ToolCall;
 using Json = nlohmann::json;
 
-constexpr int kVersion = 1;  // of what save() writes
+constexpr int kVersion = 1;  // of what save() writes, after its checksum
+constexpr std::size_t kSumBytes = sizeof(XXH64_hash_t);
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
@@ -64,8 +67,15 @@ ReplyMemory::Reply from_json(const Json& json) {
   return reply;
 }
 
+// The two texts are part of its key, too.
 std::size_t size_of(const ReplyMemory::Reply& reply) {
-  return reply.said->reasoning.size() + reply.said->rest.size();
+  const std::size_t n_tokens = reply.said->reasoning.size() + reply.said->rest.size();
+  return n_tokens * sizeof(model::Token) + 2 * (reply.answered.size() + reply.content.size());
+}
+
+std::string sum_of(std::string_view bytes) {
+  const XXH64_hash_t sum = XXH3_64bits(bytes.data(), bytes.size());
+  return {reinterpret_cast<const char*>(&sum), sizeof sum};
 }
 
 }  // namespace
@@ -88,15 +98,15 @@ std::string ReplyMemory::key_of(const Reply& reply) {
 void ReplyMemory::add(Reply reply) {
   std::string key = key_of(reply);
   if (const auto known = places_.find(key); known != places_.end()) {
-    n_tokens_ -= size_of(*known->second);
+    n_bytes_ -= size_of(*known->second);
     replies_.erase(known->second);
     places_.erase(known);
   }
-  n_tokens_ += size_of(reply);
+  n_bytes_ += size_of(reply);
   replies_.push_back(std::move(reply));
   places_.emplace(std::move(key), std::prev(replies_.end()));
-  while (n_tokens_ > limit_tokens_ && replies_.size() > 1) {
-    n_tokens_ -= size_of(replies_.front());
+  while (n_bytes_ > limit_bytes_ && replies_.size() > 1) {
+    n_bytes_ -= size_of(replies_.front());
     places_.erase(key_of(replies_.front()));
     replies_.pop_front();
   }
@@ -118,17 +128,21 @@ void ReplyMemory::recall(std::uint64_t owner, std::vector<Message>& messages) {
 std::string ReplyMemory::save() const {
   Json replies = Json::array();
   for (const Reply& reply : replies_) replies.push_back(to_json(reply));
-  const auto bytes = Json::to_cbor({{"version", kVersion}, {"replies", std::move(replies)}});
-  return {bytes.begin(), bytes.end()};
+  const auto cbor = Json::to_cbor({{"version", kVersion}, {"replies", std::move(replies)}});
+  const std::string bytes(cbor.begin(), cbor.end());
+  return sum_of(bytes) + bytes;
 }
 
 void ReplyMemory::load(std::string_view bytes) {
+  if (bytes.size() < kSumBytes) return;
+  const std::string_view cbor = bytes.substr(kSumBytes);
+  if (sum_of(cbor) != bytes.substr(0, kSumBytes)) return;  // damaged
   try {
-    const Json json = Json::from_cbor(bytes);
+    const Json json = Json::from_cbor(cbor);
     if (json.at("version") != kVersion) return;
     for (const Json& reply : json.at("replies")) add(from_json(reply));
   } catch (const Json::exception&) {
-    // Written by another version, or damaged: what it knew is rendered from its text.
+    // Written by another version: what it knew is rendered from its text.
   }
 }
 

@@ -23,7 +23,7 @@ namespace corvid::runtime {
 
 class ReplyMemory {
  public:
-  explicit ReplyMemory(std::size_t limit_tokens = 4u << 20) : limit_tokens_(limit_tokens) {}
+  explicit ReplyMemory(std::size_t limit_bytes = 32u << 20) : limit_bytes_(limit_bytes) {}
 
   struct Reply {
     std::uint64_t owner = 0;
@@ -45,8 +45,8 @@ class ReplyMemory {
 
   static std::string key_of(const Reply& reply);
 
-  const std::size_t limit_tokens_;
-  std::size_t n_tokens_ = 0;
+  const std::size_t limit_bytes_;
+  std::size_t n_bytes_ = 0;
   std::list<Reply> replies_;  // the one used last is the last
   std::unordered_map<std::string, Place> places_;
 };
