@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,6 +35,7 @@ struct BenchRun {
   double prefill_rate = 0, decode_rate = 0;
   double weight_bytes = 0, cache_bytes = 0;  // of a decoded token
   double operations = 0;                     // of a prefilled token
+  double kv_bytes = 0;                       // of all contexts at the end
   model::Traffic decoded;                    // in all decoded tokens
   double decoded_tokens = 0;
 };
@@ -121,6 +123,10 @@ BenchRun bench_depth(model::Engine& engine, const BenchOptions& options, int dep
     const model::Traffic after = engine.traffic();
     const double tokens = double(options.generate) * options.contexts;
     decode_rates.push_back(tokens / seconds);
+    run.kv_bytes = double(base->kv_bytes());
+    for (const auto& context : contexts) {  // what they share with the base counts once
+      run.kv_bytes += double(context->kv_bytes() - base->kv_bytes());
+    }
     run.weight_bytes = double(after.weight_bytes - before.weight_bytes) / tokens;
     run.cache_bytes = double(after.cache_bytes - before.cache_bytes) / tokens;
     run.decoded = {.dispatches = after.dispatches - before.dispatches,
@@ -136,10 +142,16 @@ BenchRun bench_depth(model::Engine& engine, const BenchOptions& options, int dep
   return run;
 }
 
-Limits measure_limits(const BenchOptions& options) {
+Limits measure_limits(const BenchOptions& options, std::span<const BenchRun> runs) {
   const int cores = std::max(1u, std::thread::hardware_concurrency());
   const int threads = options.engine.threads > 0 ? options.engine.threads : cores;
-  return {model::measure_read_bandwidth(threads),
+  double step_bytes = 0;  // that one step of decoding reads
+  for (const BenchRun& run : runs) {
+    step_bytes = std::max(step_bytes, (run.weight_bytes + run.cache_bytes) * options.contexts);
+  }
+  constexpr double kLeast = 1 << 24, kMost = 1 << 30;
+  return {model::measure_read_bandwidth(
+              threads, static_cast<std::size_t>(std::clamp(step_bytes, kLeast, kMost))),
           model::measure_multiply_peak(model::choose_kernels(options.engine.kernels),
                                        model::Type::q8_0, threads)};
 }
@@ -177,7 +189,8 @@ nlohmann::ordered_json to_json(const BenchRun& run) {
           {"decode_tokens_per_second", run.decode_rate},
           {"decode_weight_bytes_per_token", run.weight_bytes},
           {"decode_cache_bytes_per_token", run.cache_bytes},
-          {"prefill_operations_per_token", run.operations}};
+          {"prefill_operations_per_token", run.operations},
+          {"kv_bytes", run.kv_bytes}};
 }
 
 void print_table(const model::Engine& engine, const BenchReport& report) {
@@ -212,7 +225,7 @@ void bench(const BenchOptions& options) {
   report.load_seconds = seconds_since(start);
   for (int depth : options.depths) report.runs.push_back(bench_depth(*engine, options, depth));
   report.peak_rss_bytes = peak_rss_bytes();  // before the limits take memory of their own
-  report.limits = measure_limits(options);
+  report.limits = measure_limits(options, report.runs);
   if (options.json) print_json(*engine, options, report);
   if (!options.json) print_table(*engine, report);
   if (!options.json && options.count) print_counts(report);
@@ -230,7 +243,8 @@ void add_bench_command(CLI::App& app) {
                    "auto, cpu, vulkan or vulkan:N (see corvid devices)")
       ->capture_default_str();
   command->add_option("--threads", options->engine.threads, "Compute threads (0: one per core)");
-  command->add_option("--kernels", options->engine.kernels, "auto, scalar, avx2, avxvnni, avx512");
+  command->add_option("--kernels", options->engine.kernels,
+                      "auto, scalar, avx2, avxvnni, avx512, amx");
   command->add_option("--prompt", options->prompt, "Tokens to prefill")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

@@ -21,7 +21,7 @@ using testing::random_blocks;
 
 std::vector<std::string> simd_sets() {
   std::vector<std::string> sets;
-  for (const char* name : {"avx2", "avxvnni", "avx512", "neon", "neondot"}) {
+  for (const char* name : {"avx2", "avxvnni", "avx512", "amx", "neon", "neondot"}) {
     try {
       sets.emplace_back(choose_kernels(name).name);
     } catch (const ModelError&) {
@@ -117,7 +117,7 @@ TEST_P(Kernel, MultipliesPanelsOfEveryTypeWithAnyNumberOfRows) {
       const std::vector<std::byte> data = is_quantized(type) ? random_blocks(type, size, random_)
                                                              : encode(type, normal(size, 0.1f));
       const PackedMatrix m({"m", type, {k, 56}, data.data(), data.size()}, type, team);
-      for (int n : {1, 2, 3, 5, 6, 11, 12, 13, 29}) {
+      for (int n : {1, 2, 3, 5, 6, 11, 12, 13, 29, 32, 53}) {
         const Prepared in(normal(std::size_t(n) * k), k, scalar_);
         std::vector<int> rows(n);
         for (int i = 0; i < n; ++i) rows[i] = (i * 7 + 3) % n;

@@ -15,7 +15,7 @@ constexpr double kFormBound = 2e-5;
 
 std::vector<std::string> kernel_sets() {
   std::vector<std::string> sets;
-  for (const char* name : {"scalar", "avx2", "avxvnni", "avx512", "neon", "neondot"}) {
+  for (const char* name : {"scalar", "avx2", "avxvnni", "avx512", "amx", "neon", "neondot"}) {
     try {
       sets.emplace_back(choose_kernels(name).name);
     } catch (const ModelError&) {

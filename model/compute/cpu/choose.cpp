@@ -1,5 +1,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
@@ -23,6 +25,21 @@ bool has_avx_vnni() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1) != 0;
 }
+
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+}
+
+// A process has to ask Linux for the tiles' registers (arch_prctl(2)); asking again is harmless.
+bool has_amx() {
+  constexpr int kAskForState = 0x1023, kTileData = 18;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  const bool tiles = (d >> 24 & 1) != 0 && (d >> 25 & 1) != 0;  // and of bytes
+  return tiles && syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+}
 #elif defined(__aarch64__)
 bool has_dot_products() {
   return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
@@ -41,13 +58,8 @@ constexpr Candidate kCandidates[] = {
 #if defined(__x86_64__)
     {"avx2", has_avx2, avx2_kernels},
     {"avxvnni", has_avx_vnni, avx_vnni_kernels},
-    {"avx512",
-     [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-              __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
-     },
-     avx512_kernels},
+    {"avx512", has_avx512, avx512_kernels},
+    {"amx", has_amx, amx_kernels},
 #elif defined(__aarch64__)
     {"neon", [] { return true; }, neon_kernels},
     {"neondot", has_dot_products, neon_dot_kernels},

@@ -104,6 +104,7 @@ const Kernels& scalar_kernels();
 const Kernels& avx2_kernels();      // AVX2, FMA, F16C
 const Kernels& avx_vnni_kernels();  // and AVX-VNNI
 const Kernels& avx512_kernels();    // AVX-512 F, BW, VL, DQ, VNNI, BF16
+const Kernels& amx_kernels();       // and AMX tiles of bytes
 #elif defined(__aarch64__)
 const Kernels& neon_kernels();      // what every aarch64 processor has
 const Kernels& neon_dot_kernels();  // and products of four bytes

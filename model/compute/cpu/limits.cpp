@@ -17,16 +17,15 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-double measure_read_bandwidth(int threads) {
+double measure_read_bandwidth(int threads, std::size_t bytes) {
   Team team(threads);
-  constexpr std::size_t kWords = std::size_t{768} << 17;  // 768 MiB, beyond every cache
   constexpr int kPieces = 256;
-  const Aligned<std::uint64_t> words(kWords);
-  const std::size_t piece = kWords / kPieces;
+  const std::size_t piece = std::max<std::size_t>(bytes / 8 / kPieces / 8 * 8, 8);
+  const Aligned<std::uint64_t> words(piece * kPieces);
   team.each(kPieces, [&](int i, int) { std::fill_n(words.data() + i * piece, piece, i); });
   std::vector<std::uint64_t> sums(kPieces);
   double best = 0;
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 5; ++round) {
     const auto start = std::chrono::steady_clock::now();
     team.each(kPieces, [&](int i, int) {
       const std::uint64_t* from = words.data() + i * piece;
@@ -36,7 +35,7 @@ double measure_read_bandwidth(int threads) {
       }
       for (std::uint64_t lane : lanes) sums[i] += lane;
     });
-    best = std::max(best, kWords * sizeof(std::uint64_t) / seconds_since(start));
+    best = std::max(best, words.size() * sizeof(std::uint64_t) / seconds_since(start));
   }
   return best;
 }

@@ -7,7 +7,9 @@
 
 namespace corvid::model {
 
-double measure_read_bandwidth(int threads);  // bytes per second, memory far beyond the caches
+// Bytes per second of reading the same `bytes` again and again: as a model reads its weights, from
+// memory, or from a cache that can hold them.
+double measure_read_bandwidth(int threads, std::size_t bytes);
 // Multiply-adds (two operations each) per second of the kernel of a type on cached data.
 double measure_multiply_peak(const Kernels& kernels, Type type, int threads);
 
