@@ -53,21 +53,35 @@ std::shared_ptr<Engine> Engine::load(std::shared_ptr<const GgufFile> file, Engin
   const int limit = parts->config.context;
   parts->max_context_tokens =
       options.max_context_tokens > 0 ? std::min(options.max_context_tokens, limit) : limit;
-  std::string note;
-  parts->backend =
-      make_backend({.name = options.backend,
-                    .threads = options.threads,
-                    .kernels = options.kernels,
-                    .precision = options.exact ? Precision::exact : precision_of(*parts->file),
-                    .model_bytes = static_cast<std::int64_t>(parts->file->size_bytes())},
-                   note);
-  parts->weights = load_weights(*parts->file, parts->config, *parts->backend, options.on_progress);
-  parts->transformer =
-      std::make_unique<Transformer>(parts->config, parts->weights, *parts->backend, kMaxBatch);
-  parts->pool = std::make_unique<PagePool>(*parts->backend);
+  BackendOptions wanted{.name = options.backend,
+                        .threads = options.threads,
+                        .kernels = options.kernels,
+                        .precision = options.exact ? Precision::exact : precision_of(*parts->file),
+                        .model_bytes = static_cast<std::int64_t>(parts->file->size_bytes()),
+                        .gpu = options.gpu};
+  MadeBackend made = make_backend(wanted);
+  try {
+    parts->open(std::move(made.backend), options.on_progress);
+  } catch (const ModelError& error) {
+    if (!made.unasked) throw;
+    wanted.name = "cpu";
+    made.note = std::string("the GPU is not used: ") + error.what();
+    parts->open(make_backend(wanted).backend, options.on_progress);
+  }
   parts->description = describe(*parts->file, parts->config, *parts->backend);
-  if (!note.empty()) parts->description += "; " + note;
+  if (!made.note.empty()) parts->description += "; " + made.note;
   return std::shared_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+// What an earlier back end held goes first.
+void Engine::Parts::open(std::unique_ptr<Backend> on,
+                         const std::function<void(double)>& on_progress) {
+  transformer.reset();
+  weights = {};
+  backend = std::move(on);
+  weights = load_weights(*file, config, *backend, on_progress);
+  transformer = std::make_unique<Transformer>(config, weights, *backend, kMaxBatch);
+  pool = std::make_unique<PagePool>(*backend);
 }
 
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

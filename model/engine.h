@@ -17,6 +17,7 @@
 
 #include "model/chat.h"
 #include "model/compute/draw.h"
+#include "model/compute/gpu_options.h"
 #include "model/compute/traffic.h"
 
 namespace corvid::model {
@@ -30,7 +31,8 @@ struct EngineOptions {
   int threads = 0;               // 0: one per core
   std::string kernels = "auto";  // "scalar", "avx2", "avxvnni", "avx512", "amx"; auto takes the best
   int max_context_tokens = 0;    // 0: the model's own limit
-  bool exact = false;            // compute and cache in f32, whatever the file's types
+  GpuOptions gpu;
+  bool exact = false;  // compute and cache in f32, whatever the file's types
   std::function<void(double fraction)> on_progress;
 };
 

@@ -23,6 +23,8 @@ struct Engine::Parts {
   std::unique_ptr<PagePool> pool;
   int max_context_tokens = 0;
   std::string description;
+
+  void open(std::unique_ptr<Backend> on, const std::function<void(double)>& on_progress);
 };
 
 struct Context::Parts {

@@ -185,6 +185,8 @@ void Agent::Parts::open_local() {
   header.model_fingerprint = file->fingerprint();
   model::EngineOptions engine_options;
   engine_options.backend = options.settings.backend;
+  engine_options.gpu = options.gpu;
+  engine_options.gpu.cache_folder = kernels_folder().string();
   engine_options.on_progress = options.on_loading;
   local = load_local_model(std::move(file), std::move(engine_options), chat_format());
   header.chat_format =

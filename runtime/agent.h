@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "memory/journal.h"
+#include "model/compute/gpu_options.h"
 #include "runtime/approvals.h"
 #include "runtime/session.h"
 #include "runtime/settings.h"
@@ -24,6 +25,7 @@ namespace corvid::runtime {
 struct AgentOptions {
   Settings settings;              // what the command line says is in them
   std::string model;              // file or URL; empty: the session's own, or as the settings say
+  model::GpuOptions gpu;          // of a local model
   std::string chat_format;        // of a local model; empty: the session's own, or the file's
   std::filesystem::path cwd;      // the workspace; empty: the session's own, or the current folder
   std::optional<std::string> id;  // of a journaled session (a prefix; empty: the last one)

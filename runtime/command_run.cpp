@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
 #include <iostream>
 #include <iterator>
@@ -65,6 +66,7 @@ void allow_hosts(const std::string& list, SandboxSettings& settings) {
 AgentOptions CommonFlags::agent_options() const {
   AgentOptions options;
   options.model = model;
+  options.gpu = gpu;
   options.chat_format = chat_format;
   options.cwd = cwd;
   options.settings = load_settings(settings_file());
@@ -91,6 +93,31 @@ std::string chat_format_help() {
   return "How a model file is spoken to; without it as the file says (" + names + ")";
 }
 
+void add_gpu_flags(CLI::App& command, model::GpuOptions& gpu) {
+  command
+      .add_option("--gpu-memory", gpu.memory_bytes,
+                  "What a model may take on the GPU, such as 6GB; without it what is free there")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES");
+  const auto read = [&gpu](const std::string& text) {
+    const char* end = text.data() + text.size();
+    if (text == "all" || text == "none") {
+      gpu.expert_layers = text == "all" ? -1 : 0;
+      return;
+    }
+    const auto [at, error] = std::from_chars(text.data(), end, gpu.expert_layers);
+    if (error != std::errc() || at != end || gpu.expert_layers < 0) {
+      throw CLI::ValidationError("--gpu-experts", "all, none or a number of layers");
+    }
+  };
+  command
+      .add_option_function<std::string>(
+          "--gpu-experts", read,
+          "Whose routed experts lie on the GPU, the others' on the CPU: the first N layers', all "
+          "or none")
+      ->type_name("all|none|N");
+}
+
 void add_model_flags(CLI::App& command, CommonFlags& flags) {
   command
       .add_option("--model", flags.model,
@@ -100,6 +127,7 @@ void add_model_flags(CLI::App& command, CommonFlags& flags) {
       .add_option("--backend", flags.backend,
                   "What computes a local model: auto, cpu, vulkan or vulkan:N (corvid devices)")
       ->type_name("NAME");
+  add_gpu_flags(command, flags.gpu);
   command.add_option("--chat-format", flags.chat_format, chat_format_help())->type_name("NAME");
   command.add_option("--cwd", flags.cwd, "The workspace; without it the current folder")
       ->type_name("DIR")

@@ -13,6 +13,7 @@
 #include "runtime/commands.h"
 #include "runtime/common_flags.h"
 #include "runtime/error.h"
+#include "runtime/folders.h"
 #include "runtime/local_model.h"
 #include "runtime/replayed_model.h"
 #include "runtime/serve/server.h"
@@ -32,10 +33,11 @@ The key is what clients send as `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
 server listens on this machine alone. Ctrl-C ends it.)";
 
 struct Flags {
-  std::string model = kBuiltinModel, chat_format, key_file;
+  std::string model = kBuiltinModel, backend = "auto", chat_format, key_file;
   ServeOptions options;
   std::string kv_disk;
   int threads = 0, context = 0;
+  model::GpuOptions gpu;
 };
 
 constexpr std::uint64_t kSnapshotBytes = std::uint64_t{16} << 30;
@@ -54,7 +56,11 @@ std::vector<std::string> read_keys(const std::string& file) {
 }
 
 LocalModel load_model(const Flags& flags) {
-  const model::EngineOptions engine{.threads = flags.threads, .max_context_tokens = flags.context};
+  model::EngineOptions engine{.backend = flags.backend,
+                              .threads = flags.threads,
+                              .max_context_tokens = flags.context,
+                              .gpu = flags.gpu};
+  engine.gpu.cache_folder = kernels_folder().string();
   if (flags.model.starts_with(kReplayPrefix)) {
     return load_replayed_model(flags.model.substr(kReplayPrefix.size()), engine);
   }
@@ -101,6 +107,12 @@ void add_serve_command(CLI::App& app) {
       ->add_option("--model", flags->model,
                    "A GGUF file, or replay:SESSION; without it the built-in model")
       ->type_name("FILE");
+  command
+      ->add_option("--backend", flags->backend,
+                   "What computes: auto, cpu, vulkan or vulkan:N (corvid devices)")
+      ->capture_default_str()
+      ->type_name("NAME");
+  add_gpu_flags(*command, flags->gpu);
   command->add_option("--chat-format", flags->chat_format, chat_format_help())->type_name("NAME");
   command->add_option("--contexts", options.running, "Requests that run at the same time")
       ->capture_default_str()

@@ -17,14 +17,16 @@ struct CommonFlags {
   std::string allow_net, sandbox;                       // empty: as the settings say
   std::vector<std::string> writable;                    // besides those of the settings
   std::vector<std::string> mcp;                         // files that name servers
+  model::GpuOptions gpu;
   int max_steps = 0;
   bool json = false, stats = false;
 
   AgentOptions agent_options() const;  // the user's settings, overridden by these flags
 };
 std::string chat_format_help();
-void add_model_flags(CLI::App& command, CommonFlags& flags);   // --model to --sandbox
-void add_common_flags(CLI::App& command, CommonFlags& flags);  // all of them
+void add_gpu_flags(CLI::App& command, model::GpuOptions& gpu);  // --gpu-memory, --gpu-experts
+void add_model_flags(CLI::App& command, CommonFlags& flags);    // --model to --sandbox
+void add_common_flags(CLI::App& command, CommonFlags& flags);   // all of them
 
 // What --allow-net says: "*" the whole network, else hosts with commas between them. RuntimeError.
 void allow_hosts(const std::string& list, SandboxSettings& settings);

@@ -35,6 +35,10 @@ std::filesystem::path cache_folder() {
   return xdg("XDG_CACHE_HOME", ".cache");
 }
 
+std::filesystem::path kernels_folder() {
+  return cache_folder() / "kernels";
+}
+
 std::filesystem::path sessions_file() {
   return data_folder() / "sessions.db";
 }

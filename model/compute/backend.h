@@ -164,6 +164,10 @@ class Backend {
   // --- Memory. Made while loading; lives as long as the backend. ---
   // 1 to 3 dimensions, ne[2] = count. The data may be dropped after the call.
   virtual Matrix add_matrix(const TensorView& tensor) = 0;
+  // A layer's router, then its routed experts: gate, up and down. As a row uses but a few of them,
+  // a back end may keep them elsewhere than what every row needs.
+  virtual Matrix add_router(const TensorView& tensor) { return add_matrix(tensor); }
+  virtual Matrix add_experts(const TensorView& tensor) { return add_matrix(tensor); }
   // Rows to look up by token. The data must outlive the backend; it may be used in place.
   virtual Matrix add_table(const TensorView& tensor) = 0;
   virtual Vector add_vector(const TensorView& tensor) = 0;

@@ -52,33 +52,45 @@ std::unique_ptr<Backend> make_cpu(const BackendOptions& options) {
 }
 
 std::unique_ptr<Backend> make_gpu(const BackendOptions& options, int device) {
-  return std::make_unique<VulkanBackend>(
-      VulkanOptions{.device = device, .threads = options.threads, .precision = options.precision});
+  return std::make_unique<VulkanBackend>(VulkanOptions{.device = device,
+                                                       .threads = options.threads,
+                                                       .precision = options.precision,
+                                                       .memory_bytes = options.gpu.memory_bytes,
+                                                       .expert_layers = options.gpu.expert_layers,
+                                                       .cache_folder = options.gpu.cache_folder});
 }
 
 // The device that a model is worth waking and fits into; null: the CPU.
 std::unique_ptr<Backend> make_worthwhile_gpu(const BackendOptions& options) {
-  if (options.model_bytes < kWorthwhileBytes) return nullptr;
+  const GpuOptions& gpu = options.gpu;
+  if (!gpu.any && options.model_bytes < kWorthwhileBytes) return nullptr;
   const DeviceList list = list_devices();
   const DeviceInfo* best = best_of(list);
   // Whether an integrated one is faster than the CPU beside it has not been measured.
-  if (!best || best->kind != DeviceKind::discrete) return nullptr;
-  const double room = kWeightsShare * static_cast<double>(best->free_bytes);
-  if (static_cast<double>(options.model_bytes) > room) return nullptr;
+  if (!best || (!gpu.any && best->kind != DeviceKind::discrete)) return nullptr;
+  const std::int64_t room =
+      gpu.memory_bytes > 0 ? std::min(gpu.memory_bytes, best->free_bytes) : best->free_bytes;
+  const bool all = gpu.expert_layers < 0;  // else most of the model lies elsewhere
+  if (all && static_cast<double>(options.model_bytes) > kWeightsShare * static_cast<double>(room)) {
+    if (gpu.memory_bytes == 0) return nullptr;  // it is no news that a model exceeds a card
+    throw ModelError("the model's " + std::to_string(options.model_bytes / 1'000'000) +
+                     " MB and what comes with them exceed the memory that it may take");
+  }
   return make_gpu(options, best->index);
 }
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string& note) {
-  if (options.name == "cpu") return make_cpu(options);
-  if (options.name != "auto") return make_gpu(options, device_of(options.name));
+MadeBackend make_backend(const BackendOptions& options) {
+  if (options.name == "cpu") return {make_cpu(options)};
+  if (options.name != "auto") return {make_gpu(options, device_of(options.name))};
+  std::string note;
   try {
-    if (auto gpu = make_worthwhile_gpu(options)) return gpu;
+    if (auto gpu = make_worthwhile_gpu(options)) return {std::move(gpu), {}, true};
   } catch (const ModelError& error) {
     note = std::string("the GPU is not used: ") + error.what();
   }
-  return make_cpu(options);
+  return {make_cpu(options), std::move(note)};
 }
 
 }  // namespace corvid::model

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/compute/backend.h"
+#include "model/compute/gpu_options.h"
 
 namespace corvid::model {
 
@@ -16,10 +17,18 @@ struct BackendOptions {
   std::string kernels = "auto";  // of the CPU; see choose_kernels
   Precision precision = Precision::exact;
   std::int64_t model_bytes = 0;
+  GpuOptions gpu;
+};
+
+struct MadeBackend {
+  std::unique_ptr<Backend> backend;
+  std::string note;  // why a GPU is not used that was wanted
+  // A GPU that nobody asked for: if the model cannot be loaded, the CPU is to do it.
+  bool unasked = false;
 };
 
 // ModelError when the name is unknown or the device that was asked for cannot be used, with the
-// reason. "auto" does not fail: why a GPU could not be opened goes to `note`.
-std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string& note);
+// reason. "auto" does not fail.
+MadeBackend make_backend(const BackendOptions& options);
 
 }  // namespace corvid::model

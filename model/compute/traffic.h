@@ -10,7 +10,10 @@ struct Traffic {
   std::int64_t weight_bytes = 0;
   std::int64_t cache_bytes = 0;
   std::int64_t operations = 0;  // a multiplication and an addition are two
-  // Of a GPU: what was recorded, and how often it was handed over.
+  // Of a GPU: what its kernels read and write besides, each word once per kernel; and what has to
+  // be read: weights as they are in the file, and the values of the cache.
+  std::int64_t activation_bytes = 0, ideal_bytes = 0;
+  // What was recorded, and how often it was handed over.
   std::int64_t dispatches = 0, barriers = 0, copies = 0, submissions = 0, recordings = 0;
   std::int64_t bus_bytes = 0;  // copied to and from the device, without the weights
 };

@@ -110,7 +110,7 @@ class Loader {
   }
 
   void mixture(LayerWeights& w) {
-    w.router = {.gate = matrix("ffn_gate_inp.weight", {c_.dim, c_.experts}),
+    w.router = {.gate = matrix("ffn_gate_inp.weight", {c_.dim, c_.experts}, &Backend::add_router),
                 .gating = c_.gating,
                 .used = c_.experts_used,
                 .groups = c_.expert_groups,
@@ -121,9 +121,10 @@ class Loader {
       w.router.bias = vector("exp_probs_b.bias", c_.experts);
     }
     const int width = c_.expert_ffn;
-    w.experts.gate = matrix("ffn_gate_exps.weight", {c_.dim, width, c_.experts});
-    w.experts.up = matrix("ffn_up_exps.weight", {c_.dim, width, c_.experts});
-    w.experts.down = matrix("ffn_down_exps.weight", {width, c_.dim, c_.experts});
+    constexpr Add kExperts = &Backend::add_experts;
+    w.experts.gate = matrix("ffn_gate_exps.weight", {c_.dim, width, c_.experts}, kExperts);
+    w.experts.up = matrix("ffn_up_exps.weight", {c_.dim, width, c_.experts}, kExperts);
+    w.experts.down = matrix("ffn_down_exps.weight", {width, c_.dim, c_.experts}, kExperts);
     if (c_.shared_experts > 0) w.shared = ffn("_shexp", width * c_.shared_experts);
   }
 
@@ -142,9 +143,11 @@ class Loader {
     }
     return *found;
   }
-  Matrix matrix(const std::string& name, const std::vector<std::int64_t>& ne) {
+  using Add = Matrix (Backend::*)(const TensorView&);
+  Matrix matrix(const std::string& name, const std::vector<std::int64_t>& ne,
+                Add add = &Backend::add_matrix) {
     const TensorView& view = tensor(name, ne);
-    const Matrix made = backend_.add_matrix(view);
+    const Matrix made = (backend_.*add)(view);
     file_.let_go(view);  // the back end has its own copy
     return made;
   }

@@ -5,9 +5,9 @@
 
 namespace corvid::model {
 
-std::unique_ptr<Backend> make_backend(const BackendOptions& options, std::string&) {
-  return std::make_unique<CpuBackend>(CpuOptions{
-      .threads = options.threads, .kernels = options.kernels, .precision = options.precision});
+MadeBackend make_backend(const BackendOptions& options) {
+  return {std::make_unique<CpuBackend>(CpuOptions{
+      .threads = options.threads, .kernels = options.kernels, .precision = options.precision})};
 }
 
 }  // namespace corvid::model

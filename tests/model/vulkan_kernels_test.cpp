@@ -19,9 +19,9 @@ namespace {
 class Bench {
  public:
   Bench(const std::string& backend, Precision precision) {
-    std::string note;
-    backend_ = make_backend(
-        {.name = backend, .threads = 1, .kernels = "scalar", .precision = precision}, note);
+    backend_ =
+        make_backend({.name = backend, .threads = 1, .kernels = "scalar", .precision = precision})
+            .backend;
   }
 
   Backend& backend() { return *backend_; }
@@ -256,7 +256,8 @@ std::vector<float> attended(Bench& bench, const Shape& s, int top_k, int n) {
 constexpr Shape kShapes[] = {{1, 4, 4, 16, 4, 1, 16},
                              {5, 12, 8, 36, 20, 9, 32},
                              {11, 20, 16, 128, 12, 3, 64},
-                             {2, 16, 64, 512, 8, 0, 0}};
+                             {2, 16, 64, 512, 8, 0, 0},
+                             {5, 8, 32, 544, 8, 0, 0}};
 
 TEST_F(VulkanKernels, StoreSelectAndAttendInF32) {
   for (const Shape& shape : kShapes) {

@@ -297,6 +297,14 @@ void CpuBackend::read(const Tensor& x, std::span<float> out) {
   }
 }
 
+void CpuBackend::write(const Tensor& x, std::span<const float> values) {
+  assert(values.size() == static_cast<std::size_t>(x.rows) * x.width);
+  for (int i = 0; i < x.rows; ++i) {
+    std::memcpy(row(x, i), values.data() + static_cast<std::size_t>(i) * x.width,
+                x.width * sizeof(float));
+  }
+}
+
 void CpuBackend::draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) {
   assert(draws.size() == out.size() && draws.size() <= static_cast<std::size_t>(logits.rows));
   for (std::size_t i = 0; i < draws.size(); ++i) {

@@ -76,6 +76,8 @@ class CpuBackend final : public Backend {
   void narrow(const Tensor& x, std::span<const int> rows) override;
   void read(const Tensor& x, std::span<float> out) override;
   void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) override;
+  // What another back end has computed.
+  void write(const Tensor& x, std::span<const float> values);
 
   Traffic traffic() const override { return traffic_; }
   std::vector<int> selection(int row) override;

@@ -35,7 +35,16 @@ Buffer::Buffer(const Device& device, VkDeviceSize size, Memory memory, const cha
       .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT};
   region_.size = size;
-  check(vk.vkCreateBuffer(device.handle(), &info, nullptr, &region_.buffer), what.c_str());
+  if (memory == Memory::device) {
+    taken_ = size;
+    device.take(taken_, what);
+  }
+  const auto give_up = [&](VkResult result) {
+    device.give_back(taken_);
+    check(result, what.c_str());
+  };
+  const VkResult created = vk.vkCreateBuffer(device.handle(), &info, nullptr, &region_.buffer);
+  if (created < 0) give_up(created);
   VkMemoryRequirements needs;
   vk.vkGetBufferMemoryRequirements(device.handle(), region_.buffer, &needs);
   const VkMemoryAllocateFlagsInfo flags{.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
@@ -50,7 +59,7 @@ Buffer::Buffer(const Device& device, VkDeviceSize size, Memory memory, const cha
                : vk.vkAllocateMemory(device.handle(), &allocation, nullptr, &memory_);
   if (result < 0) {
     vk.vkDestroyBuffer(device.handle(), region_.buffer, nullptr);
-    check(result, what.c_str());
+    give_up(result);
   }
   vk.vkBindBufferMemory(device.handle(), region_.buffer, memory_, 0);
   const VkBufferDeviceAddressInfo address{.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
@@ -65,6 +74,7 @@ Buffer::Buffer(const Device& device, VkDeviceSize size, Memory memory, const cha
 Buffer::~Buffer() {
   device_.vk().vkDestroyBuffer(device_.handle(), region_.buffer, nullptr);
   device_.vk().vkFreeMemory(device_.handle(), memory_, nullptr);
+  device_.give_back(taken_);
 }
 
 Region Arena::take(VkDeviceSize size) {

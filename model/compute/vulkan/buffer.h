@@ -36,6 +36,7 @@ class Buffer {
  private:
   const Device& device_;
   VkDeviceMemory memory_ = VK_NULL_HANDLE;
+  VkDeviceSize taken_ = 0;  // of the device's budget
   Region region_;
 };
 

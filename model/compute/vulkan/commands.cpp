@@ -10,7 +10,7 @@
 namespace corvid::model {
 namespace {
 
-constexpr std::size_t kRecordings = 8;  // that are kept for a replay
+constexpr std::size_t kRecordings = 128;  // that are kept for a replay
 constexpr std::uint64_t kPatienceNs = 120'000'000'000;
 
 }  // namespace

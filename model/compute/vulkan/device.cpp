@@ -162,7 +162,7 @@ DeviceList list_devices() {
   return list;
 }
 
-Device::Device(int index) : instance_(open_vulkan()) {
+Device::Device(int index, VkDeviceSize budget_bytes) : instance_(open_vulkan()) {
   try {
     const std::vector<VkPhysicalDevice> all = physical_devices(instance_);
     if (index < 0 || index >= static_cast<int>(all.size())) {
@@ -174,6 +174,7 @@ Device::Device(int index) : instance_(open_vulkan()) {
     if (!info_.problem.empty()) {
       throw ModelError(info_.name + " cannot run a model: " + info_.problem);
     }
+    budget_ = budget_bytes > 0 ? budget_bytes : static_cast<VkDeviceSize>(info_.free_bytes);
     open(physical);
   } catch (...) {
     instance_.vkDestroyInstance(instance_.instance, nullptr);
@@ -188,7 +189,7 @@ void Device::open(VkPhysicalDevice physical) {
                                          .pNext = &sizes};
   instance_.vkGetPhysicalDeviceProperties2(physical, &properties);
   largest_allocation_ = sizes.maxMemoryAllocationSize;
-  vendor_ = properties.properties.vendorID;
+  properties_ = properties.properties;
   VkPhysicalDeviceMemoryProperties2 memory{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
   instance_.vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
@@ -227,6 +228,17 @@ int Device::memory_type(std::uint32_t allowed, VkMemoryPropertyFlags wanted) con
     if ((allowed >> i & 1) && has_all) return static_cast<int>(i);
   }
   return -1;
+}
+
+void Device::take(VkDeviceSize bytes, const std::string& what) const {
+  const auto megabytes = [](VkDeviceSize n) { return std::to_string((n + 999'999) / 1'000'000); };
+  if (taken_ + bytes > budget_) {
+    throw ModelError(
+        what + " do not fit: " + megabytes(taken_) + " MB of " + megabytes(budget_) +
+        " MB of GPU memory are taken; a larger --gpu-memory, fewer --gpu-experts, a smaller model "
+        "or --backend cpu will do");
+  }
+  taken_ += bytes;
 }
 
 }  // namespace corvid::model

@@ -6,6 +6,8 @@
 // Owned by one back end; calls come from one thread. Throws ModelError.
 #pragma once
 
+#include <string>
+
 #include "model/compute/vulkan/devices.h"
 #include "model/compute/vulkan/functions.h"
 
@@ -13,7 +15,8 @@ namespace corvid::model {
 
 class Device {
  public:
-  explicit Device(int index);
+  // Of its memory, `budget_bytes` may be taken; 0: what is free.
+  explicit Device(int index, VkDeviceSize budget_bytes = 0);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -24,9 +27,12 @@ class Device {
   std::uint32_t queue_family() const { return queue_family_; }
   const DeviceFunctions& vk() const { return vk_; }
   VkDeviceSize largest_allocation() const { return largest_allocation_; }
-  std::uint32_t vendor() const { return vendor_; }
   // A memory type among `allowed` (bits) that has all of `wanted`, else -1.
   int memory_type(std::uint32_t allowed, VkMemoryPropertyFlags wanted) const;
+  // Counts memory on the device; ModelError when `what` does not fit into the budget.
+  void take(VkDeviceSize bytes, const std::string& what) const;
+  void give_back(VkDeviceSize bytes) const { taken_ -= bytes; }
+  const VkPhysicalDeviceProperties& properties() const { return properties_; }
 
  private:
   void open(VkPhysicalDevice physical);
@@ -36,8 +42,10 @@ class Device {
   DeviceInfo info_;
   VkDevice device_ = VK_NULL_HANDLE;
   VkQueue queue_ = VK_NULL_HANDLE;
-  std::uint32_t queue_family_ = 0, vendor_ = 0;
-  VkDeviceSize largest_allocation_ = 0;
+  std::uint32_t queue_family_ = 0;
+  VkDeviceSize largest_allocation_ = 0, budget_ = 0;
+  mutable VkDeviceSize taken_ = 0;  // by buffers, whose owners see a constant device
+  VkPhysicalDeviceProperties properties_{};
   VkPhysicalDeviceMemoryProperties memory_{};
 };
 

@@ -1,5 +1,7 @@
 #include "model/compute/vulkan/pipelines.h"
 
+#include <xxhash.h>
+
 #include "model/compute/vulkan/kernels.inc"
 
 namespace corvid::model {
@@ -12,19 +14,39 @@ std::span<const std::uint32_t> kernel_code(Kernel kernel) {
   return kCode[static_cast<int>(kernel)].words;
 }
 
-Pipelines::Pipelines(const Device& device) : device_(device) {
+namespace {
+
+std::uint64_t hash_of_kernels() {
+  std::uint64_t hash = 0;
+  for (const Code& code : kCode) {
+    hash = XXH3_64bits_withSeed(code.words.data(), code.words.size_bytes(), hash);
+  }
+  return hash;
+}
+
+}  // namespace
+
+Pipelines::Pipelines(const Device& device, const std::string& cache_folder, RewriteKernel rewrite)
+    : device_(device),
+      rewrite_(std::move(rewrite)),
+      file_(cache_folder, device.properties(), hash_of_kernels()) {
   const DeviceFunctions& vk = device.vk();
   const VkPushConstantRange range{VK_SHADER_STAGE_COMPUTE_BIT, 0, kPushBytes};
   const VkPipelineLayoutCreateInfo layout{.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
                                           .pushConstantRangeCount = 1,
                                           .pPushConstantRanges = &range};
   check(vk.vkCreatePipelineLayout(device.handle(), &layout, nullptr, &layout_), "kernels");
-  const VkPipelineCacheCreateInfo cache{.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+  const std::vector<std::byte> known = file_.read();
+  read_bytes_ = known.size();
+  const VkPipelineCacheCreateInfo cache{.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+                                        .initialDataSize = known.size(),
+                                        .pInitialData = known.data()};
   check(vk.vkCreatePipelineCache(device.handle(), &cache, nullptr, &cache_), "kernels");
 }
 
 Pipelines::~Pipelines() {
   const DeviceFunctions& vk = device_.vk();
+  save();
   for (const auto& [key, pipeline] : made_) {
     vk.vkDestroyPipeline(device_.handle(), pipeline, nullptr);
   }
@@ -35,6 +57,18 @@ Pipelines::~Pipelines() {
   vk.vkDestroyPipelineLayout(device_.handle(), layout_, nullptr);
 }
 
+// What the driver has compiled now and had not read.
+void Pipelines::save() {
+  if (file_.path().empty()) return;
+  const DeviceFunctions& vk = device_.vk();
+  std::size_t size = 0;
+  if (vk.vkGetPipelineCacheData(device_.handle(), cache_, &size, nullptr) < 0) return;
+  std::vector<std::byte> data(size);
+  if (vk.vkGetPipelineCacheData(device_.handle(), cache_, &size, data.data()) < 0) return;
+  data.resize(size);
+  if (size != read_bytes_) file_.write(data);
+}
+
 VkPipeline Pipelines::get(Kernel kernel, std::span<const std::uint32_t> constants) {
   std::vector<std::uint32_t> key{static_cast<std::uint32_t>(kernel)};
   key.insert(key.end(), constants.begin(), constants.end());
@@ -43,7 +77,9 @@ VkPipeline Pipelines::get(Kernel kernel, std::span<const std::uint32_t> constant
   const DeviceFunctions& vk = device_.vk();
   VkShaderModule& module = modules_[static_cast<int>(kernel)];
   if (!module) {
-    const std::span<const std::uint32_t> code = kernel_code(kernel);
+    std::span<const std::uint32_t> code = kernel_code(kernel);
+    std::vector<std::uint32_t> rewritten;
+    if (rewrite_) code = rewritten = rewrite_(device_, kernel, code);
     const VkShaderModuleCreateInfo info{.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
                                         .codeSize = code.size_bytes(),
                                         .pCode = code.data()};

@@ -6,12 +6,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "model/compute/vulkan/device.h"
+#include "model/compute/vulkan/pipeline_cache.h"
 
 namespace corvid::model {
 
@@ -38,9 +40,13 @@ inline constexpr std::uint32_t kPushBytes = 128;
 std::string_view kernel_name(Kernel kernel);
 std::span<const std::uint32_t> kernel_code(Kernel kernel);  // SPIR-V
 
+// For tests: a kernel's code on its way to the device.
+using RewriteKernel = std::function<std::vector<std::uint32_t>(
+    const Device& device, Kernel kernel, std::span<const std::uint32_t> code)>;
+
 class Pipelines {
  public:
-  explicit Pipelines(const Device& device);
+  Pipelines(const Device& device, const std::string& cache_folder, RewriteKernel rewrite);
   ~Pipelines();
   Pipelines(const Pipelines&) = delete;
   Pipelines& operator=(const Pipelines&) = delete;
@@ -49,9 +55,14 @@ class Pipelines {
   VkPipeline get(Kernel kernel, std::span<const std::uint32_t> constants);
 
  private:
+  void save();
+
   const Device& device_;
+  RewriteKernel rewrite_;
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
   VkPipelineCache cache_ = VK_NULL_HANDLE;
+  PipelineCacheFile file_;
+  std::size_t read_bytes_ = 0;  // of the file
   VkShaderModule modules_[kKernels] = {};
   std::map<std::vector<std::uint32_t>, VkPipeline> made_;  // by kernel and constants
 };

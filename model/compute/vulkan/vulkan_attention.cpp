@@ -14,7 +14,10 @@ namespace {
 using Address = VkDeviceAddress;
 using Number = std::uint32_t;
 
-constexpr int kHeadGroup = 8;  // heads that share a workgroup of attend.comp
+// Heads that share a workgroup of attend.comp, whose queries lie in its 32 KB of shared memory.
+constexpr int head_group(int latent) {
+  return latent <= 512 ? 8 : 4;
+}
 constexpr int kTileTokens = 64;
 constexpr int kWorkgroups = 512;  // that keep a large device busy
 
@@ -64,6 +67,15 @@ void VulkanBackend::keep_rows(const KvRows* rows, const IndexQuery* query, int f
   commands_.barrier();
   commands_.dispatch(pipelines_.get(Kernel::store, constants), push,
                      {Number(rows != nullptr) + push.heads, Number(n)});
+  const KvShape& shape = layout_.shape;
+  const int words_per_key = layout_.exact ? shape.index : shape.index / 4 + 1;
+  if (rows) {
+    count_floats(n * std::int64_t{shape.latent + 2 * shape.rope + shape.index} + shape.latent);
+    count_floats(n * static_cast<std::int64_t>((shape.latent + shape.rope) * layout_.value_bytes) /
+                 4);
+    if (keys) count_floats(n * std::int64_t{words_per_key} + 2 * shape.index);
+  }
+  count_floats(n * std::int64_t{push.heads} * (shape.index + 1 + words_per_key));
 }
 
 // --- Indexer -----------------------------------------------------------------------------------
@@ -129,10 +141,13 @@ void VulkanBackend::select_rows(const KvRows* stored, const IndexQuery& query, i
         Number(query.top_k), scores_stride};
   commands_.barrier();
   commands_.dispatch(pipelines_.get(Kernel::top_k, {}), top, {Number(n)});
+  const std::int64_t query_words = heads * (layout_.exact ? index : index / 4) + heads;
   for (int i = first; i < first + n; ++i) {
     const std::int64_t tokens = batch_.position(i) + 1;
     if (tokens <= query.top_k) continue;
-    traffic_.cache_bytes += tokens * static_cast<std::int64_t>(layout_.key_bytes());
+    const auto key_bytes = static_cast<std::int64_t>(layout_.key_bytes() + (layout_.exact ? 0 : 4));
+    count_cache(tokens * key_bytes, tokens * key_bytes);
+    count_floats(query_words + 2 * tokens + query.top_k);
     traffic_.operations += 2 * tokens * heads * index;
   }
   pace();
@@ -171,7 +186,8 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
   const Tensor query = attention.query.slice(first, n);
   const std::size_t tokens =
       selected ? std::min(batch_.longest(), kept_stride_ - 1) : batch_.longest();
-  const Number groups = divide_up(heads, kHeadGroup);
+  const Number group = head_group(layout_.shape.latent);
+  const Number groups = divide_up(heads, group);
   const Number parts = std::min(std::bit_ceil(divide_up(kWorkgroups, n * groups)),
                                 std::bit_ceil(divide_up(tokens, kTileTokens)));
   const std::size_t absorbed_floats = std::size_t(n) * padded(heads * latent);
@@ -208,7 +224,7 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
            attention.scale,
            0};
   std::vector<Number> constants = cache_constants();
-  constants.insert(constants.end(), {selected, std::min<Number>(heads, kHeadGroup)});
+  constants.insert(constants.end(), {selected, std::min<Number>(heads, group)});
   commands_.barrier();
   commands_.dispatch(pipelines_.get(Kernel::attend, constants), attend, {parts, groups, Number(n)});
 
@@ -228,12 +244,18 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
             .x_stride = padded(heads * latent),
             .x_step = latent,
             .n_rows = n});
+  const auto row_bytes = static_cast<std::int64_t>((latent + rope) * layout_.value_bytes);
   for (int i = first; i < first + n; ++i) {
     const std::int64_t read =
         selected ? std::min(batch_.position(i) + 1, kept_stride_ - 1) : batch_.position(i) + 1;
-    traffic_.cache_bytes += read * static_cast<std::int64_t>(layout_.row_bytes());
+    count_cache(read * row_bytes, read * row_bytes);
+    count_floats(selected ? read : 0);
     traffic_.operations += 2 * read * heads * (2 * latent + rope);
   }
+  // Queries, what the parts leave and its sum.
+  const std::int64_t all_heads = std::int64_t{n} * heads;
+  count_floats(all_heads * (latent + rope) + n * rope + 2 * all_heads * parts * (4 + latent) +
+               all_heads * latent);
   pace();
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <thread>
 
+#include "model/compute/cpu/cpu_backend.h"
 #include "model/compute/cpu/packed_matrix.h"
 #include "model/compute/vulkan/sizes.h"
 #include "model/error.h"
@@ -13,7 +14,7 @@ namespace corvid::model {
 namespace {
 
 constexpr std::size_t kPieceBytes = 16 << 20;  // of a file's tensor that is packed at a time
-constexpr int kMostLatent = 512;               // four values for each thread of attend.comp
+constexpr int kMostLatent = 1024;              // with the rotated key: what store.comp holds
 
 int threads_or_cores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
@@ -39,8 +40,8 @@ std::size_t bytes_per_panel(Type type, int columns) {
 }  // namespace
 
 VulkanBackend::VulkanBackend(const VulkanOptions& options)
-    : device_(options.device),
-      pipelines_(device_),
+    : device_(options.device, static_cast<VkDeviceSize>(options.memory_bytes)),
+      pipelines_(device_, options.cache_folder, options.rewrite),
       precision_(options.precision),
       weights_memory_(device_, "weights"),
       rows_memory_(device_, "activations"),
@@ -53,7 +54,12 @@ VulkanBackend::VulkanBackend(const VulkanOptions& options)
       staging_(device_, commands_),
       team_(threads_or_cores(options.threads)),
       batch_(device_, commands_),
-      draws_(device_, commands_) {
+      draws_(device_, commands_),
+      expert_layers_(options.expert_layers) {
+  if (expert_layers_ >= 0) {
+    cpu_ = std::make_unique<CpuBackend>(
+        CpuOptions{.threads = options.threads, .precision = options.precision});
+  }
   const std::span grid(iq2_xxs_grid(), 256);
   codebook_ = weights_memory_.take(grid.size_bytes());
   staging_.write(codebook_, std::as_bytes(grid));
@@ -140,6 +146,7 @@ Vector VulkanBackend::add_vector(const TensorView& tensor) {
   dequantize_row(tensor.type, tensor.data, values);
   vectors_.push_back(weights_memory_.take(values.size() * sizeof(float)));
   staging_.write(vectors_.back(), std::as_bytes(std::span(values)));
+  if (cpu_) vectors_on_cpu_.push_back(cpu_->add_vector(tensor));
   return {static_cast<int>(vectors_.size()) - 1, static_cast<int>(values.size())};
 }
 
@@ -156,9 +163,10 @@ Rope VulkanBackend::add_rope(std::span<const double> frequencies) {
 }
 
 void VulkanBackend::set_kv_shape(const KvShape& shape) {
-  if (shape.latent > kMostLatent || shape.latent % 4 != 0 || shape.rope % 4 != 0) {
-    throw ModelError("the GPU attends over latents of up to " + std::to_string(kMostLatent) +
-                     " values and multiples of four; this model has " +
+  if (shape.latent + shape.rope > kMostLatent || shape.latent % 4 != 0 || shape.rope % 4 != 0) {
+    throw ModelError("the GPU attends over latents and rotated keys of together up to " +
+                     std::to_string(kMostLatent) +
+                     " values, each a multiple of four; this model's have " +
                      std::to_string(shape.latent) + " and " + std::to_string(shape.rope));
   }
   layout_ = KvLayout(shape, precision_);
@@ -224,7 +232,14 @@ Traffic VulkanBackend::traffic() const {
 
 void VulkanBackend::count(const Weights& w, std::int64_t matrices, std::int64_t rows) {
   traffic_.weight_bytes += static_cast<std::int64_t>(w.panel_bytes) * w.panels * matrices;
+  traffic_.ideal_bytes +=
+      static_cast<std::int64_t>(row_bytes(w.type, w.columns)) * w.rows * matrices;
   traffic_.operations += 2 * rows * w.columns * w.rows;
+}
+
+void VulkanBackend::count_cache(std::int64_t bytes, std::int64_t ideal_bytes) {
+  traffic_.cache_bytes += bytes;
+  traffic_.ideal_bytes += ideal_bytes;
 }
 
 }  // namespace corvid::model

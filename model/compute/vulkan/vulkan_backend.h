@@ -21,10 +21,16 @@
 
 namespace corvid::model {
 
+class CpuBackend;
+
 struct VulkanOptions {
   int device = 0;
   int threads = 0;  // that prepare weights for the way up; 0: one per core
   Precision precision = Precision::exact;
+  std::int64_t memory_bytes = 0;  // see GpuOptions
+  int expert_layers = -1;
+  std::string cache_folder;
+  RewriteKernel rewrite;
 };
 
 class VulkanBackend final : public Backend {
@@ -34,6 +40,8 @@ class VulkanBackend final : public Backend {
 
   std::string description() const override;
   Matrix add_matrix(const TensorView& tensor) override;
+  Matrix add_router(const TensorView& tensor) override;
+  Matrix add_experts(const TensorView& tensor) override;
   Matrix add_table(const TensorView& tensor) override;
   Vector add_vector(const TensorView& tensor) override;
   Tensor add_tensor(int rows, int width) override;
@@ -70,6 +78,7 @@ class VulkanBackend final : public Backend {
     Type type = Type::f32;
     int columns = 0, rows = 0, panels = 0;
     std::size_t panel_bytes = 0;
+    Matrix on_cpu;  // of experts that lie there, and of their router
   };
   struct Activations {
     VkDeviceAddress address = 0;
@@ -107,6 +116,8 @@ class VulkanBackend final : public Backend {
   VkDeviceAddress reserve(Scratch& scratch, std::size_t floats);
   Region readback(std::size_t bytes);
   void count(const Weights& w, std::int64_t matrices, std::int64_t rows);
+  void count_cache(std::int64_t bytes, std::int64_t ideal_bytes);
+  void count_floats(std::int64_t n) { traffic_.activation_bytes += 4 * n; }
   void pace();
 
   void multiply(const Product& product);
@@ -117,6 +128,9 @@ class VulkanBackend final : public Backend {
   void gate(const Tensor& x, const Norm& norm, const GatedFfn& ffn, VkDeviceAddress hidden,
             const Choice* choice, const GatedFfn* shared = nullptr);
   void add_down(const Tensor& x, const GatedFfn& ffn, VkDeviceAddress hidden);
+  void mix_experts_on_cpu(const Tensor& x, const Norm& norm, const Router& router,
+                          const GatedFfn& experts, const GatedFfn& shared);
+  void add_from_cpu(const Tensor& x, std::span<const float> values);
   void choose(const Router& router, VkDeviceAddress logits, int n, const Choice& choice);
   void add_experts(const Tensor& x, const Matrix& matrix, const Matrix* shared,
                    VkDeviceAddress hidden, const Choice& choice);
@@ -128,7 +142,7 @@ class VulkanBackend final : public Backend {
   Precision precision_;
   Arena weights_memory_, rows_memory_, pages_memory_;
   Scratch attention_, index_, kept_, ffn_;  // of the operation in progress; kept_: of select()
-  std::unique_ptr<Buffer> readback_;
+  std::unique_ptr<Buffer> readback_, from_cpu_;
   Commands commands_;
   Staging staging_;
   Team team_;
@@ -145,6 +159,12 @@ class VulkanBackend final : public Backend {
   Region codebook_;
   Traffic traffic_;
   int kept_stride_ = 0;  // 0: the last select() kept everything
+
+  // Routed experts that do not lie on the device; see vulkan_experts.cpp.
+  int expert_layers_, layers_added_ = 0;
+  std::unique_ptr<CpuBackend> cpu_;
+  std::vector<Vector> vectors_on_cpu_;
+  Tensor rows_on_cpu_;
 };
 
 }  // namespace corvid::model

@@ -78,7 +78,10 @@ void VulkanBackend::gate(const Tensor& x, const Norm& norm, const GatedFfn& ffn,
       pipelines_.get(Kernel::gate, constants), push,
       {Number(std::max(gate.panels, shared_gate.panels)), tiles + Number(shared != nullptr)});
   for (const Weights* w : {&gate, &up}) count(*w, choice ? tiles : 1, pairs);
+  count_floats((std::int64_t{x.rows} + 1) * x.width + std::int64_t{pairs} * gate.rows);
+  if (choice) count_floats(2 * pairs);
   if (!shared) return;
+  count_floats(shared_gate.rows);
   for (const Weights* w : {&shared_gate, &shared_up}) count(*w, 1, 1);
 }
 
@@ -102,6 +105,7 @@ void VulkanBackend::feed_forward(const Tensor& x, const Norm& norm, const GatedF
 
 void VulkanBackend::mix_experts(const Tensor& x, const Norm& norm, const Router& router,
                                 const GatedFfn& experts, const GatedFfn& shared) {
+  if (weights(experts.gate).on_cpu) return mix_experts_on_cpu(x, norm, router, experts, shared);
   const std::size_t n = x.rows, pairs = n * router.used;
   const bool grouped = x.rows > kLargeBatch;
   const Number n_tiles =
@@ -170,6 +174,7 @@ void VulkanBackend::choose(const Router& router, Address logits, int n, const Ch
           0};
   const Number constants[] = {router.gating == Gating::sigmoid, router.normalise};
   commands_.dispatch(pipelines_.get(Kernel::route, constants), route, {Number(n)});
+  count_floats(std::int64_t{n} * (experts + 3 * router.used) + (router.bias ? experts : 0));
   if (choice.n_tiles == 0) return;
   struct {
     Address chosen, order, tiles;
@@ -210,7 +215,10 @@ void VulkanBackend::add_experts(const Tensor& x, const Matrix& matrix, const Mat
                      {Number(down.panels), Number(x.rows)});
   const std::int64_t pairs = std::int64_t{x.rows} * choice.used;
   count(down, pairs, pairs);
-  if (shared) count(shared_down, 1, 1);
+  count_floats(pairs * (down.columns + 1) + 2 * std::int64_t{x.rows} * x.width);
+  if (!shared) return;
+  count(shared_down, 1, 1);
+  count_floats(shared_down.columns);
 }
 
 void VulkanBackend::add_grouped_experts(const Tensor& x, const Matrix& matrix, Address hidden,
@@ -233,7 +241,9 @@ void VulkanBackend::add_grouped_experts(const Tensor& x, const Matrix& matrix, A
   constants.push_back(kTileRows);
   commands_.dispatch(pipelines_.get(Kernel::down_pairs, constants), push,
                      {Number(down.panels), choice.n_tiles});
-  count(down, choice.n_tiles, std::int64_t{x.rows} * choice.used);
+  const std::int64_t pairs = std::int64_t{x.rows} * choice.used;
+  count(down, choice.n_tiles, pairs);
+  count_floats(pairs * (down.columns + 2 * x.width) + 2 * std::int64_t{x.rows} * x.width);
   struct {
     Address y, x;
     Number dim, used, y_stride, x_stride;

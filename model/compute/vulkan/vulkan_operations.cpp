@@ -79,7 +79,10 @@ void VulkanBackend::embed(const Matrix& table, const Tensor& x) {
   const Type type = weights(table).type;
   commands_.dispatch(pipelines_.get(Kernel::embed, format_constants(type, type)), push,
                      {divide_up(weights(table).columns, 4 * 64), Number(x.rows)});
-  traffic_.weight_bytes += x.rows * static_cast<std::int64_t>(weights(table).panel_bytes) / 16;
+  const std::int64_t bytes = x.rows * static_cast<std::int64_t>(weights(table).panel_bytes) / 16;
+  traffic_.weight_bytes += bytes;
+  traffic_.ideal_bytes += bytes;
+  count_floats(std::int64_t{x.rows} * x.width);
 }
 
 void VulkanBackend::multiply(const Product& product) {
@@ -108,8 +111,12 @@ void VulkanBackend::multiply(const Product& product) {
     push.n_first += target.weights->type == type;
     if (target.weights->type != type) other = target.weights->type;
     panels += target.weights->panels;
-    count(*target.weights, product.matrices, std::int64_t{product.n_rows} * product.matrices);
+    const std::int64_t rows = std::int64_t{product.n_rows} * product.matrices;
+    count(*target.weights, product.matrices, rows);
+    count_floats(rows * target.weights->rows * (product.add ? 2 : 1));
   }
+  count_floats(std::int64_t{product.n_rows} * product.matrices * push.columns);
+  if (product.norm) count_floats(push.columns);
   std::vector<Number> constants = format_constants(type, other);
   constants.insert(constants.end(), {Number(tile), product.norm != nullptr, product.add});
   commands_.dispatch(pipelines_.get(Kernel::multiply, constants), push,
@@ -152,6 +159,7 @@ void VulkanBackend::narrow(const Tensor& x, std::span<const int> rows) {
     Number n, width, stride, unused;
   } push{address(x), batch_.narrow(rows), Number(rows.size()), Number(x.width), stride(x), 0};
   commands_.dispatch(pipelines_.get(Kernel::copy_rows, {}), push, {divide_up(x.width, 64)});
+  count_floats(2 * std::int64_t{push.n} * x.width);
 }
 
 void VulkanBackend::read(const Tensor& x, std::span<float> out) {
@@ -177,6 +185,7 @@ void VulkanBackend::draw(const Tensor& logits, std::span<const Draw> draws, std:
   } push{address(logits), draws_.draws_address(), draws_.tokens_address(), stride(logits), 0};
   commands_.barrier();
   commands_.dispatch(pipelines_.get(Kernel::draw, {}), push, {Number(draws.size())});
+  count_floats(std::int64_t{push.stride} * std::ssize(draws));
   traffic_.bus_bytes += static_cast<std::int64_t>(draws_.bytes());
   commands_.finish();
   std::ranges::copy(draws_.tokens(), out.begin());

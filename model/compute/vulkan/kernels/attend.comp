@@ -4,7 +4,8 @@
 // The tokens are those that top_k kept, or all. A part is a multiple of kTokens tokens.
 //
 // A workgroup has kHeads heads; it reads a token's row once for the scores of all of them (16
-// threads a row), and once more to add it up (a thread for every four values of the latent).
+// threads a row), and once more to add it up (a thread for every four values of the latent, or more
+// fours 128 apart).
 // Grid: parts, heads / kHeads, n.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -32,6 +33,7 @@ const uint kTokens = 64;  // at a time
 const uint kLanes = 16;   // that share a token while it is scored
 const uint kRows = kThreads / kLanes;
 const uint kQuads = (kLatent + kRope) / 4, kLatentQuads = kLatent / 4;
+const uint kOwnQuads = (kLatentQuads + kThreads - 1) / kThreads;  // of a thread
 #define kInfinity uintBitsToFloat(0x7F800000)
 
 shared vec4 queries[kHeads * kQuads];
@@ -140,21 +142,23 @@ void main() {
     largest[thread] = -kInfinity;
     sum[thread] = 0;
   }
-  vec4 weighted[kHeads];
-  [[unroll]] for (uint h = 0; h < kHeads; ++h) weighted[h] = vec4(0);
+  vec4 weighted[kOwnQuads * kHeads];
+  [[unroll]] for (uint h = 0; h < kOwnQuads * kHeads; ++h) weighted[h] = vec4(0);
   barrier();
   for (uint t = begin; t < end; t += kTokens) {
     const uint tokens = min(kTokens, end - t);
     score_tokens(r, i, t, tokens);
     weigh(tokens);
-    if (thread < kLatentQuads) {
-      [[unroll]] for (uint h = 0; h < kHeads; ++h) weighted[h] *= shrink[h];
+    [[unroll]] for (uint own = 0; own < kOwnQuads; ++own) {
+      const uint quad = own * kThreads + thread, at = own * kHeads;
+      if (quad >= kLatentQuads) continue;
+      [[unroll]] for (uint h = 0; h < kHeads; ++h) weighted[at + h] *= shrink[h];
       for (uint j = 0; j < tokens; ++j) {
         uint row;
         Words page = locate(r, i, t + j, row);
-        const vec4 value = cached(page, row, thread);
+        const vec4 value = cached(page, row, quad);
         [[unroll]] for (uint h = 0; h < kHeads; ++h) {
-          weighted[h] += scores[h * kTokens + j] * value;
+          weighted[at + h] += scores[h * kTokens + j] * value;
         }
       }
     }
@@ -164,6 +168,9 @@ void main() {
   for (uint h = 0; h < kHeads && first_head + h < p.heads; ++h) {
     const uint at = ((i * p.parts + gl_WorkGroupID.x) * p.heads + first_head + h) * size;
     if (thread == 0) p.states.v[at] = vec4(largest[h], sum[h], 0, 0);
-    if (thread < kLatentQuads) p.states.v[at + 1 + thread] = weighted[h];
+    [[unroll]] for (uint own = 0; own < kOwnQuads; ++own) {
+      const uint quad = own * kThreads + thread;
+      if (quad < kLatentQuads) p.states.v[at + 1 + quad] = weighted[own * kHeads + h];
+    }
   }
 }

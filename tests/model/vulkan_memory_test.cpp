@@ -1,0 +1,169 @@
+// A GPU with little memory, and compiled kernels that are kept between runs.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "model/compute/vulkan/pipeline_cache.h"
+#include "model/error.h"
+#include "tests/model/gpu.h"
+#include "tests/model/random_models.h"
+
+namespace corvid::model::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kMegabyte = 1'000'000;
+constexpr const char* kModel = "tiny-q8_0";
+
+std::shared_ptr<Engine> load_with(const std::string& backend, std::int64_t memory_bytes,
+                                  const std::string& cache_folder = {}) {
+  return Engine::load(
+      open_model(kModel),
+      {.backend = backend,
+       .threads = 1,
+       .gpu = {.memory_bytes = memory_bytes, .cache_folder = cache_folder, .any = true}});
+}
+
+bool computes(Engine& engine) {
+  const auto context = engine.new_context();
+  const Token tokens[] = {3, 5, 8};
+  const Draw greedy;
+  const Work work{context.get(), tokens, Rows::last, &greedy};
+  return engine.step({&work, 1}) && context->drawn() >= 0;
+}
+
+TEST(VulkanMemory, AModelThatDoesNotFitWhereItWasWantedIsAnError) {
+  CORVID_NEEDS_GPU();
+  for (std::int64_t bytes : {kMegabyte, 100 * kMegabyte}) {
+    try {
+      load_with(*gpu(), bytes);
+      FAIL() << bytes;
+    } catch (const ModelError& error) {
+      EXPECT_NE(std::string(error.what()).find("--gpu-memory"), std::string::npos) << error.what();
+    }
+  }
+}
+
+// Too little for the weights; for the device to be opened; and for what comes after the weights.
+TEST(VulkanMemory, UnaskedTheCpuDoesWhatDoesNotFitAndSaysSo) {
+  CORVID_NEEDS_GPU();
+  for (std::int64_t bytes : {kMegabyte, 30 * kMegabyte, 100 * kMegabyte}) {
+    const auto engine = load_with("auto", bytes);
+    const std::string description = engine->description();
+    EXPECT_EQ(description.find("vulkan"), std::string::npos) << description;
+    EXPECT_NE(description.find("the GPU is not used: "), std::string::npos) << description;
+    EXPECT_TRUE(computes(*engine));
+  }
+}
+
+TEST(VulkanMemory, UnaskedTheGpuDoesWhatFits) {
+  CORVID_NEEDS_GPU();
+  const auto engine = load_with("auto", 400 * kMegabyte);
+  EXPECT_NE(engine->description().find("vulkan"), std::string::npos) << engine->description();
+}
+
+// The CPU's experts see 8-bit activations where the weights are quantised; here all is f32.
+TEST(VulkanMemory, RoutedExpertsOnTheCpuGiveTheSameLogits) {
+  CORVID_NEEDS_GPU();
+  for (const char* name : {"logits-deepseek32-groups", "logits-deepseek2-flash"}) {
+    const auto load = [&](const std::string& backend, int expert_layers) {
+      return Engine::load(
+          open_model(name),
+          {.backend = backend, .threads = 2, .gpu = {.expert_layers = expert_layers}});
+    };
+    const auto cpu = load("cpu", -1);
+    const std::vector<Token> tokens = some_tokens(24, 512);
+    const auto context = cpu->new_context();
+    const std::vector<float> wanted = run(*cpu, *context, tokens, 20);
+    for (int expert_layers : {0, 1}) {
+      const auto engine = load(*gpu(), expert_layers);
+      const auto here = engine->new_context();
+      EXPECT_LT(largest_difference(run(*engine, *here, tokens, 20), wanted), 1e-3)
+          << name << ", " << expert_layers;
+      // A decoded token's commands are recorded once here, too.
+      run(*engine, *here, std::span(tokens).first(2), 1);
+      const std::int64_t recordings = engine->traffic().recordings;
+      run(*engine, *here, std::span(tokens).first(2), 1);
+      EXPECT_EQ(engine->traffic().recordings, recordings);
+    }
+  }
+}
+
+class PipelineCache : public ::testing::Test {
+ protected:
+  PipelineCache() {
+    fs::remove_all(folder_);
+    device_.vendorID = 0x10DE;
+    device_.deviceID = 0x2204;
+    std::memset(device_.pipelineCacheUUID, 7, VK_UUID_SIZE);
+  }
+  ~PipelineCache() override { fs::remove_all(folder_); }
+
+  std::vector<std::byte> data() const {
+    VkPipelineCacheHeaderVersionOne header{sizeof header,
+                                           VK_PIPELINE_CACHE_HEADER_VERSION_ONE,
+                                           device_.vendorID,
+                                           device_.deviceID,
+                                           {}};
+    std::memcpy(header.pipelineCacheUUID, device_.pipelineCacheUUID, VK_UUID_SIZE);
+    std::vector<std::byte> bytes(sizeof header + 100, std::byte{42});
+    std::memcpy(bytes.data(), &header, sizeof header);
+    return bytes;
+  }
+  PipelineCacheFile file(std::uint64_t kernels = 1) const { return {folder_, device_, kernels}; }
+
+  fs::path folder_ = fs::path(::testing::TempDir()) / "corvid-kernels" / "below";
+  VkPhysicalDeviceProperties device_{};
+};
+
+TEST_F(PipelineCache, WhatWasWrittenIsRead) {
+  EXPECT_TRUE(file().read().empty());
+  ASSERT_TRUE(file().write(data()));
+  EXPECT_EQ(file().read(), data());
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);  // no draft is left
+}
+
+TEST_F(PipelineCache, OtherKernelsDevicesAndDriversReadNothing) {
+  const std::vector<std::byte> written = data();
+  ASSERT_TRUE(file().write(written));
+  EXPECT_TRUE(file(2).read().empty());
+  const fs::path path = file().path();
+  for (const auto change : {+[](VkPhysicalDeviceProperties& d) { ++d.vendorID; },
+                            +[](VkPhysicalDeviceProperties& d) { ++d.deviceID; },
+                            +[](VkPhysicalDeviceProperties& d) { ++d.pipelineCacheUUID[3]; }}) {
+    const VkPhysicalDeviceProperties here = device_;
+    change(device_);
+    EXPECT_NE(file().path(), path);
+    fs::copy_file(path, file().path());  // even under its name
+    EXPECT_TRUE(file().read().empty());
+    device_ = here;
+  }
+}
+
+TEST_F(PipelineCache, AFileThatIsCutOrChangedIsNotRead) {
+  ASSERT_TRUE(file().write(data()));
+  const auto size = fs::file_size(file().path());
+  std::fstream(file().path(), std::ios::binary | std::ios::in | std::ios::out)
+      .seekp(static_cast<std::streamoff>(size) - 1)
+      .put(1);
+  EXPECT_TRUE(file().read().empty());
+  ASSERT_TRUE(file().write(data()));
+  for (std::uintmax_t cut : {size - 1, std::uintmax_t{40}, std::uintmax_t{3}, std::uintmax_t{0}}) {
+    fs::resize_file(file().path(), cut);
+    EXPECT_TRUE(file().read().empty()) << cut;
+  }
+}
+
+TEST_F(PipelineCache, ARunLeavesOneAndTheNextUsesIt) {
+  CORVID_NEEDS_GPU();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(computes(*load_with(*gpu(), 0, folder_.string())));
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  }
+}
+
+}  // namespace
+}  // namespace corvid::model::testing
