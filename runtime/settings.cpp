@@ -1,5 +1,12 @@
 #include "runtime/settings.h"
 
+#include <stdexcept>
+
+// toml++ asserts what a file need not hold: that a [table]'s name begins as a name.
+[[noreturn]] static void refuse_toml() {
+  throw std::logic_error("no TOML");
+}
+#define TOML_ASSERT(holds) (static_cast<bool>(holds) ? void() : refuse_toml())
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -35,6 +42,7 @@ Key text_key(std::string name, std::string meaning, Field field,
              std::vector<std::string> choices = {}) {
   const auto read = [field, choices](const toml::node& node, Settings& settings) -> std::string {
     const auto value = node.value_exact<std::string>();
+    if (value && value->empty() && choices.empty()) return {};  // as good as none
     if (value && (choices.empty() || std::ranges::count(choices, *value))) {
       field(settings) = *value;
       return {};
@@ -98,7 +106,7 @@ template <typename Field>
 Key seconds_key(std::string name, std::string meaning, Field field) {
   const auto read = [=](const toml::node& node, Settings& settings) -> std::string {
     const auto value = node.value<double>();
-    if (!value || !(*value > 0 && *value <= 7 * 86'400)) return "seconds, more than 0";
+    if (!value || !(*value >= 0.001 && *value <= 7 * 86'400)) return "seconds, 0.001 to 604800";
     field(settings) = std::chrono::milliseconds(static_cast<std::int64_t>(*value * 1000));
     return {};
   };
@@ -291,6 +299,8 @@ Settings parse_settings(const std::string& text, const std::string& name) {
     read_table(table, "", name, settings);
   } catch (const toml::parse_error& failed) {
     refuse(name, failed.source(), std::string(failed.description()) + ".");
+  } catch (const std::logic_error&) {
+    throw RuntimeError(name + ": it is not TOML: a [table] has a name that needs quotes.", kUsage);
   }
   return settings;
 }

@@ -81,6 +81,15 @@ TEST(Settings, AWrongValueIsRefusedWithWhatItTakes) {
   EXPECT_EQ(refusal("a = ").find("config.toml:1: "), 0u);
 }
 
+TEST(Settings, WhatIsNoTomlIsRefused) {
+  for (const char* text :
+       {"[$x]", "[=", "[[.a]]", "a.$ = 1", "x = {$ = 1}", "model = ", "[", "\xff"}) {
+    EXPECT_NE(refusal(text), "not refused") << text;
+  }
+  EXPECT_NE(refusal("remote.stall_deadline = 0.0001"), "not refused");
+  EXPECT_EQ(parse_settings("backend = \"\"", "x").backend, "auto");
+}
+
 TEST(Settings, WhatIsPrintedIsReadBackTheSame) {
   const Settings settings = parse_settings(
       "model = \"a \\\"b\\\"\"\nthink = false\n[sampling]\nmin_p = 0.05\n[sandbox]\n"
