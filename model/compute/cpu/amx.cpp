@@ -153,23 +153,26 @@ void multiply_tiled(const std::byte* const* panels, int n_panels, int k, const I
     _tile_release();
   }
   if (p == n_panels) return;
-  multiply_codes<Avx512, type>(panels + p, n_panels - p, k, input, rows, n_rows, all.out, stride);
+  const Multiply vectors = avx512_kernels().multiply[static_cast<int>(type)];
+  vectors(panels + p, n_panels - p, k, input, rows, n_rows, all.out, stride);
 }
 
 }  // namespace
 
 const Kernels& amx_kernels() {
   static const Kernels kKernels = [] {
+    constexpr auto kTiled = multiply_table<[]<Type type>() -> Multiply {
+      if constexpr (is_quantized(type)) {
+        // Fewer columns with a scale are too few for tiles.
+        if constexpr (panel_format(type).group == kBlock) return multiply_tiled<type>;
+      }
+      return nullptr;
+    }>();
     Kernels set = avx512_kernels();
     set.name = "amx";
-    set.multiply = multiply_table<[]<Type type>() -> Multiply {
-      if constexpr (is_quantized(type)) {
-        if constexpr (panel_format(type).group == kBlock) return multiply_tiled<type>;
-        return multiply_codes<Avx512, type>;  // 16 columns with a scale are too few for tiles
-      } else {
-        return multiply_values<Avx512, type>;
-      }
-    }>();
+    for (int i = 0; i < kTypeIds; ++i) {
+      if (kTiled[i]) set.multiply[i] = kTiled[i];
+    }
     return set;
   }();
   return kKernels;
