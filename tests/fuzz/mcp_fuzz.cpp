@@ -1,9 +1,12 @@
-// An MCP server may send any line, and a project any .mcp.json: they are understood or refused, and
-// what was read can be said to a model.
+// An MCP server may send any line, and a project any .mcp.json and plugin.json: they are understood
+// or refused, and what was read can be said to a model.
 #include <cstdint>
 #include <string_view>
 
+#include <nlohmann/json.hpp>
+
 #include "plugins/error.h"
+#include "plugins/manifest.h"
 #include "plugins/mcp_config.h"
 #include "plugins/mcp_message.h"
 
@@ -24,6 +27,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto error = parse_mcp_error(bytes)) (void)error->error_text();
   try {
     (void)parse_mcp_servers(bytes, true);
+  } catch (const PluginError&) {
+  }
+  try {
+    PluginInfo info;
+    (void)read_manifest(parse_manifest(bytes), info, {"command", "program", "timeout"}, {});
   } catch (const PluginError&) {
   }
   return 0;

@@ -6,7 +6,9 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(gguf tokenizer turn_parser constraint sse text mcp proxy requests)
+[ ${#targets[@]} -gt 0 ] || targets=(
+  constraint conversation gguf mcp proxy requests schemas settings sse terminal text tokenizer
+  turn_parser)
 
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz --target "${targets[@]/#/fuzz_}" -- -j2

@@ -80,6 +80,10 @@ elif target == "mcp":
             {"id": 1, "error": {"code": -32601, "message": "no"}}, {"id": "a", "method": "ping"}]
     seeds = [json.dumps({"jsonrpc": "2.0", **one}).encode() for one in said]
     seeds += [json.dumps({"mcpServers": {"a": {"command": "b", "args": ["c"], "env": {"D": "e"}}}})
+              .encode(),
+              json.dumps({"api": 1, "description": "d", "tools": [
+                  {"name": "a", "description": "b", "command": "c", "timeout": 9,
+                   "parameters": {"type": "object", "properties": {"x": {"type": "string"}}}}]})
               .encode()]
 elif target == "requests":
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -106,6 +110,32 @@ elif target == "requests":
                    {"type": "custom", "name": "c"}], "instructions": "i"},
         {"prompt": "p", "stop": "x"})]
     seeds += [b"localhost:80\nhttp://localhost", b"[::1]\nnull", b"so st sto stop <|end|>"]
+elif target == "conversation":
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    talk = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"},
+            {"role": "assistant", "content": "a", "reasoning_content": "r", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "1", "content": "t"},
+            {"role": "assistant", "content": "b"}, {"role": "user", "content": "v"}]
+    function = {"name": "f", "description": "d", "parameters": {"type": "object"}}
+    seeds = [json.dumps({"messages": talk, "tools": [{"type": "function", "function": function}]})
+             .encode(), json.dumps({"messages": talk[:2], "thinking": False}).encode()]
+elif target == "schemas":
+    schemas = [
+        {"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["a"]},
+        {"properties": {"a": {"enum": ["x", "xy", 3, None]}, "b": {"$ref": "#/$defs/c"}},
+         "$defs": {"c": {"type": "array", "items": {"$ref": "#/$defs/c"}}}},
+        {"properties": {"a": {"anyOf": [{"type": "number"}, {"const": "x"}]},
+                        "b": {"type": ["object", "null"], "properties": {"c": {}},
+                              "required": ["c"], "additionalProperties": False}}}]
+    seeds = [bytes([i]) + json.dumps(schema).encode() + b"\0 x\"}]," for schema in schemas
+             for i in range(len(CALLS))]
+elif target == "settings":
+    seeds = [b'model = "a.gguf"\nmax_steps = 9\nthink = false\n[sampling]\ntemperature = 0.5\n'
+             b'[sandbox]\nhosts = ["example.com", "*.a.b:80"]\nwritable = ["~/x"]\n'
+             b'[remote]\ndialect = "vllm"\nstall_deadline = 1.5\nmax_tokens = 100\n',
+             b'sandbox.ask = true\nremote = {ca_file = \'x\'}\n']
+elif target == "terminal":
+    seeds = ["(Grö\x1b]52;c;x\x07\u202eße\n\t漢字👩\u200d💻".encode(), b"\x05\xff\xc3("]
 elif target == "proxy":
     seeds = [b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"*.example.com:80",
              b"GET http://[::1]:80/a?b HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n", b"127.0.0.1:80"]

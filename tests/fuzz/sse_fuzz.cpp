@@ -1,11 +1,14 @@
 // A server may send anything: events are the same however the bytes are cut, and a payload is
 // either understood or refused with a message.
 #include <cstdlib>
+#include <optional>
 #include <vector>
 
 #include "plugins/sse_parser.h"
 #include "runtime/chat_stream.h"
 #include "runtime/error.h"
+#include "runtime/remote_endpoint.h"
+#include "runtime/reply_reader.h"
 
 namespace {
 
@@ -25,6 +28,25 @@ std::vector<SseEvent> events(std::string_view bytes, std::size_t step) {
   return found;
 }
 
+// The reply of a server, read in portions; nothing when it cannot be read.
+std::optional<ChatReply> reply(std::string_view bytes, const char* type, std::size_t step) {
+  try {
+    ReplyReader reader(type, {.max_tokens = 50, .bytes = 1000});
+    for (std::size_t at = 0; at < bytes.size() && !reader.complete(); at += step) {
+      reader.feed(bytes.substr(at, step));
+    }
+    reader.end();
+    return reader.finish(false);
+  } catch (const RuntimeError&) {
+    return {};
+  }
+}
+
+bool same(const std::optional<ChatReply>& a, const std::optional<ChatReply>& b) {
+  if (!a || !b) return !a == !b;
+  return a->message == b->message && a->turn.stop == b->turn.stop && a->turn.calls == b->turn.calls;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -38,5 +60,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     stream.finish({});
   } catch (const RuntimeError&) {
   }
+  for (const char* type : {"text/event-stream", "application/json"}) {
+    if (!same(reply(bytes, type, size + 1), reply(bytes, type, 7))) std::abort();
+  }
+  parse_model_list(bytes);
+  server_message(bytes);
   return 0;
 }

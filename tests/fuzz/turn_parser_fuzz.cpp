@@ -1,6 +1,6 @@
 // Any bytes as a reply of a model, in every chat format: the same outcome in any portions, valid
-// UTF-8, calls whose arguments are objects. The first byte chooses the format and the mode, the
-// second the portions; bytes from F8 on are the format's special tokens.
+// UTF-8, calls whose arguments are objects and were told part by part. The first byte chooses the
+// format and the mode, the second the portions; bytes from F8 on are the format's special tokens.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -16,13 +16,18 @@ namespace {
 const std::vector<ToolSpec> kTools = {
     {"shell", "", R"({"properties": {"command": {"type": "string"}, "n": {"type": "integer"}}})"}};
 
+void check(bool holds) {
+  if (!holds) std::abort();
+}
+
 Turn read(const ChatFormat& format, std::string_view text, Thinking thinking, std::size_t portion) {
   const auto parser = format.parser(format.thinking(thinking, {}), kTools);
   const auto& marks = format.syntax().marks();
+  Delta told;
   while (!text.empty()) {
     if (is_mark(text[0])) {
       const std::size_t i = static_cast<std::uint8_t>(text[0]) - kFirstMark;
-      parser->feed_special(i < marks.size() ? marks[i] : "</think>");
+      told += parser->feed_special(i < marks.size() ? marks[i] : "</think>");
       text.remove_prefix(1);
       continue;
     }
@@ -30,14 +35,16 @@ Turn read(const ChatFormat& format, std::string_view text, Thinking thinking, st
     for (std::size_t i = 0; i < now.size(); ++i) {
       if (is_mark(now[i])) now = now.substr(0, i);
     }
-    parser->feed(now);
+    told += parser->feed(now);
     text.remove_prefix(now.size());
   }
-  return parser->finish(Stop::end);
-}
-
-void check(bool holds) {
-  if (!holds) std::abort();
+  Turn turn = parser->finish(Stop::end);
+  for (std::size_t i = 0; i < turn.calls.size(); ++i) {
+    check(i < told.calls.size() && told.calls[i].call == i);
+    check(told.calls[i].name == turn.calls[i].name);
+    if (turn.calls[i].problem.empty()) check(told.calls[i].arguments == turn.calls[i].arguments);
+  }
+  return turn;
 }
 
 std::vector<std::shared_ptr<const ChatFormat>> all_formats() {
