@@ -178,4 +178,9 @@ void Snapshots::write_note(std::string_view bytes) const {
   write_file(folder_ / kNote, {std::span(bytes.data(), bytes.size())});
 }
 
+void Snapshots::append_note(std::string_view bytes) const {
+  std::ofstream out(folder_ / kNote, std::ios::binary | std::ios::app);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
 }  // namespace corvid::memory

@@ -32,9 +32,11 @@ class Snapshots {
   std::unique_ptr<model::Context> take(model::Engine& engine, std::span<const model::Token> prompt,
                                        std::uint64_t owner);
 
-  // A small file beside the snapshots, for whatever belongs to them. Empty: there is none.
+  // A small file beside the snapshots, for whatever belongs to them. Empty: there is none. Another
+  // thread may use it meanwhile.
   std::string read_note() const;
   void write_note(std::string_view bytes) const;
+  void append_note(std::string_view bytes) const;
 
  private:
   struct Snapshot {

@@ -4,12 +4,15 @@
 #include <random>
 
 #include "runtime/serve/stop_texts.h"
+#include "sandbox/offload.h"
 
 namespace corvid::runtime {
 namespace {
 
 using model::Role;
 using model::Thinking;
+
+constexpr std::size_t kMaxNoteBytes = 64 << 20;  // then it is written anew
 
 model::Sampling sampling_of(const ModelRequest& request, model::Sampling sampling) {
   if (request.temperature) sampling.temperature = *request.temperature;
@@ -76,11 +79,28 @@ ModelService::ModelService(LocalModel model, ContextPool::Options contexts)
     : model_(std::move(model)),
       snapshots_(contexts.snapshots),
       engine_(model_.engine, std::move(contexts)) {
-  if (snapshots_) memory_.load(snapshots_->read_note());
+  if (!snapshots_) return;
+  memory_.load(snapshots_->read_note());
+  const std::string known = memory_.save();
+  note_bytes_ = known.size();
+  snapshots_->write_note(known);  // without what was damaged or is superseded
+  scribe_.emplace(1);
 }
 
-ModelService::~ModelService() {
-  if (snapshots_) snapshots_->write_note(memory_.save());
+ModelService::~ModelService() = default;
+
+// Returns when the reply is on disk: who has been told of it may go on with it though the server
+// was killed.
+asio::awaitable<void> ModelService::note(std::string record) {
+  if (record.empty() || !scribe_) co_return;
+  note_bytes_ += record.size();
+  const bool full = note_bytes_ > kMaxNoteBytes;
+  if (full) record = memory_.save();
+  if (full) note_bytes_ = record.size();
+  auto write = [snapshots = snapshots_, full, record = std::move(record)] {
+    full ? snapshots->write_note(record) : snapshots->append_note(record);
+  };
+  co_await sandbox::offload(*scribe_, std::move(write));
 }
 
 std::string ModelService::name() const {
@@ -166,7 +186,10 @@ asio::awaitable<RunningReply::Update> RunningReply::next(asio::steady_timer::tim
   reasoning_ += update.delta.reasoning;
   content_ += update.delta.content;
   for (model::CallPart& part : update.delta.calls) part.id = id_of_call(part.call);
-  if (mail.outcome) update.finished = finish(std::move(*mail.outcome), update.delta);
+  if (mail.outcome) {
+    update.finished = finish(std::move(*mail.outcome), update.delta);
+    co_await service_.note(std::move(record_));
+  }
   update.usage = usage_;
   co_return update;
 }
@@ -215,8 +238,10 @@ const std::string& RunningReply::id_of_call(std::size_t call) {
 }
 
 void RunningReply::remember(const FinishedReply& reply, model::Said said) {
-  service_.memory_.add({owner_, answered_, reply.content, reply.calls,
-                        std::make_shared<const model::Said>(std::move(said))});
+  ReplyMemory::Reply known{owner_, answered_, reply.content, reply.calls,
+                           std::make_shared<const model::Said>(std::move(said))};
+  if (service_.scribe_) record_ = ReplyMemory::record(known);
+  service_.memory_.add(std::move(known));
 }
 
 }  // namespace corvid::runtime

@@ -4,7 +4,9 @@
 // may run on any thread; all else is for the io thread.
 #pragma once
 
+#include <boost/asio/thread_pool.hpp>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,9 +52,13 @@ class ModelService {
  private:
   friend class RunningReply;
 
+  asio::awaitable<void> note(std::string record);
+
   const LocalModel model_;
   const std::shared_ptr<memory::Snapshots> snapshots_;  // null: on no disk
   ReplyMemory memory_;
+  std::size_t note_bytes_ = 0;               // of the memory on disk
+  std::optional<asio::thread_pool> scribe_;  // writes it; with snapshots
   Totals totals_;
   EngineThread engine_;
 };
@@ -95,6 +101,7 @@ class RunningReply {
   ReplyUsage usage_;
   std::string reasoning_, content_;  // shown so far
   std::vector<std::string> call_ids_;
+  std::string record_;  // of the reply, for the disk
 };
 
 }  // namespace corvid::runtime

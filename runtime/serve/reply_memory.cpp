@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <ranges>
 
@@ -14,8 +15,12 @@ using model::Role;
 using model::ToolCall;
 using Json = nlohmann::json;
 
-constexpr int kVersion = 1;  // of what save() writes, after its checksum
-constexpr std::size_t kSumBytes = sizeof(XXH64_hash_t);
+constexpr std::uint32_t kVersion = 2;  // of the records
+
+struct RecordHead {
+  std::uint32_t version = kVersion, size = 0;
+  std::uint64_t checksum = 0;  // XXH3
+};
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
@@ -73,11 +78,6 @@ std::size_t size_of(const ReplyMemory::Reply& reply) {
   return n_tokens * sizeof(model::Token) + 2 * (reply.answered.size() + reply.content.size());
 }
 
-std::string sum_of(std::string_view bytes) {
-  const XXH64_hash_t sum = XXH3_64bits(bytes.data(), bytes.size());
-  return {reinterpret_cast<const char*>(&sum), sizeof sum};
-}
-
 }  // namespace
 
 std::string_view answered_by(std::span<const Message> messages) {
@@ -125,24 +125,35 @@ void ReplyMemory::recall(std::uint64_t owner, std::vector<Message>& messages) {
   }
 }
 
+std::string ReplyMemory::record(const Reply& reply) {
+  const std::vector<std::uint8_t> body = Json::to_cbor(to_json(reply));
+  const RecordHead head{.size = static_cast<std::uint32_t>(body.size()),
+                        .checksum = XXH3_64bits(body.data(), body.size())};
+  std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
+  return bytes.append(body.begin(), body.end());
+}
+
 std::string ReplyMemory::save() const {
-  Json replies = Json::array();
-  for (const Reply& reply : replies_) replies.push_back(to_json(reply));
-  const auto cbor = Json::to_cbor({{"version", kVersion}, {"replies", std::move(replies)}});
-  const std::string bytes(cbor.begin(), cbor.end());
-  return sum_of(bytes) + bytes;
+  std::string bytes;
+  for (const Reply& reply : replies_) bytes += record(reply);
+  return bytes;
 }
 
 void ReplyMemory::load(std::string_view bytes) {
-  if (bytes.size() < kSumBytes) return;
-  const std::string_view cbor = bytes.substr(kSumBytes);
-  if (sum_of(cbor) != bytes.substr(0, kSumBytes)) return;  // damaged
-  try {
-    const Json json = Json::from_cbor(cbor);
-    if (json.at("version") != kVersion) return;
-    for (const Json& reply : json.at("replies")) add(from_json(reply));
-  } catch (const Json::exception&) {
-    // Written by another version: what it knew is rendered from its text.
+  RecordHead head;
+  while (bytes.size() >= sizeof head) {
+    std::memcpy(&head, bytes.data(), sizeof head);
+    const std::string_view body = bytes.substr(sizeof head, head.size);
+    if (head.version != kVersion || body.size() != head.size ||
+        XXH3_64bits(body.data(), body.size()) != head.checksum) {
+      return;
+    }
+    bytes.remove_prefix(sizeof head + body.size());
+    try {
+      add(from_json(Json::from_cbor(body)));
+    } catch (const Json::exception&) {
+      return;  // what it knew is rendered from its text
+    }
   }
 }
 

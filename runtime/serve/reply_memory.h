@@ -36,8 +36,10 @@ class ReplyMemory {
   // Sets Message::said of every reply in `messages` that is known.
   void recall(std::uint64_t owner, std::vector<model::Message>& messages);
 
-  // All of it as bytes, and back: bytes that cannot be read leave it as it is.
+  // On disk it is one record after the other, so that each can be added when it comes.
+  static std::string record(const Reply& reply);
   std::string save() const;
+  // Up to the first record that is not whole: the process may have been killed while it wrote.
   void load(std::string_view bytes);
 
  private:
