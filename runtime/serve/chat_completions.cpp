@@ -4,6 +4,7 @@
 
 #include "model/text/messages.h"
 #include "runtime/json_line.h"
+#include "runtime/serve/completion_writer.h"
 
 namespace corvid::runtime {
 namespace {
@@ -23,26 +24,16 @@ std::string_view finish_reason(FinishedReply::Finish finish) {
   }
 }
 
-Json usage_json(const ReplyUsage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"completion_tokens", usage.reply_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.reply_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
-          {"completion_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}},
-          {"prompt_cache_hit_tokens", usage.cached_tokens},
-          {"prompt_cache_miss_tokens", usage.prompt_tokens - usage.cached_tokens}};
-}
-
 Json call_json(const model::ToolCall& call) {
   return {{"id", call.id},
           {"type", "function"},
           {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
 }
 
-class Writer : public ReplyWriter {
+class Writer : public CompletionWriter {
  public:
-  Writer(std::string model, bool include_usage)
-      : model_(std::move(model)), include_usage_(include_usage) {}
+  Writer(std::string model, const JsonField& body)
+      : CompletionWriter("chatcmpl-", std::move(model), body) {}
 
   std::string begin(const ReplyUsage&) override {
     return chunk({{"role", "assistant"}, {"content", ""}});
@@ -57,18 +48,7 @@ class Writer : public ReplyWriter {
   }
 
   std::string end(const FinishedReply& reply) override {
-    std::string events = chunk(Json::object(), finish_reason(reply.finish));
-    if (include_usage_) {
-      Json last = head("chat.completion.chunk");
-      last["choices"] = Json::array();
-      last["usage"] = usage_json(reply.usage);
-      events += sse("", json_line(last));
-    }
-    return events + sse("", "[DONE]");
-  }
-
-  std::string fail(const ApiError& error) override {
-    return sse("", error_json(Dialect::openai, error));
+    return chunk(Json::object(), finish_reason(reply.finish)) + end_of_stream(kChunk, reply.usage);
   }
 
   std::string whole(const FinishedReply& reply) override {
@@ -77,25 +57,20 @@ class Writer : public ReplyWriter {
     for (const model::ToolCall& call : reply.calls) {
       message["tool_calls"].push_back(call_json(call));
     }
-    Json body = head("chat.completion");
-    body["choices"] = Json::array({Json{{"index", 0},
-                                        {"message", std::move(message)},
-                                        {"logprobs", nullptr},
-                                        {"finish_reason", finish_reason(reply.finish)}}});
-    body["usage"] = usage_json(reply.usage);
-    return json_line(body);
+    Json choice{{"index", 0},
+                {"message", std::move(message)},
+                {"logprobs", nullptr},
+                {"finish_reason", finish_reason(reply.finish)}};
+    return json_line(whole_answer("chat.completion", std::move(choice), reply.usage));
   }
 
  private:
-  Json head(std::string_view object) const {
-    return {{"id", id_}, {"object", object}, {"created", created_}, {"model", model_}};
-  }
+  static constexpr std::string_view kChunk = "chat.completion.chunk";
+
   std::string chunk(Json delta, std::string_view finish = {}) const {
-    Json body = head("chat.completion.chunk");
     Json choice{{"index", 0}, {"delta", std::move(delta)}, {"logprobs", nullptr}};
     choice["finish_reason"] = finish.empty() ? Json() : Json(finish);
-    body["choices"] = Json::array({std::move(choice)});
-    return sse("", json_line(body));
+    return sse("", json_line(answer(kChunk, std::move(choice))));
   }
   // The first chunk of a call names it.
   std::string call_chunk(const model::CallPart& part) const {
@@ -107,11 +82,6 @@ class Writer : public ReplyWriter {
     }
     return chunk({{"tool_calls", Json::array({std::move(call)})}});
   }
-
-  const std::string id_ = random_id("chatcmpl-");
-  const std::int64_t created_ = seconds_since_epoch();
-  const std::string model_;
-  const bool include_usage_;
 };
 
 // The ways to say it, the plainest last: it is the one that holds.
@@ -172,11 +142,7 @@ ApiCall chat_completion(const JsonField& body, const std::string& model) {
   if (const auto stop = body.find("stop")) request.stop_texts = read_stop_texts(*stop);
   if (const auto n = body.find("n")) n->integer(1, 1);
   if (body.boolean_or("logprobs", false)) body.at("logprobs").fail("not available here");
-  bool include_usage = false;
-  if (const auto options = body.find("stream_options")) {
-    include_usage = options->boolean_or("include_usage", false);
-  }
-  call.writer = std::make_unique<Writer>(model, include_usage);
+  call.writer = std::make_unique<Writer>(model, body);
   return call;
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/json_line.h"
+#include "runtime/serve/completion_writer.h"
 
 namespace corvid::runtime {
 namespace {
@@ -12,59 +13,36 @@ using model::JsonField;
 
 constexpr int kDefaultMaxTokens = 16;  // as the API has it
 
-Json usage_json(const ReplyUsage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"completion_tokens", usage.reply_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.reply_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
-}
-
-class Writer : public ReplyWriter {
+class Writer : public CompletionWriter {
  public:
-  Writer(std::string model, bool include_usage)
-      : model_(std::move(model)), include_usage_(include_usage) {}
+  Writer(std::string model, const JsonField& body)
+      : CompletionWriter("cmpl-", std::move(model), body) {}
 
   std::string begin(const ReplyUsage&) override { return {}; }
   std::string grow(const model::Delta& delta) override {
-    return delta.content.empty() ? "" : sse("", json_line(body(delta.content, nullptr)));
+    return delta.content.empty() ? "" : part(delta.content, nullptr);
   }
   std::string end(const FinishedReply& reply) override {
-    std::string events = sse("", json_line(body("", finish_reason(reply))));
-    if (include_usage_) {
-      Json last = body("", nullptr);
-      last["choices"] = Json::array();
-      last["usage"] = usage_json(reply.usage);
-      events += sse("", json_line(last));
-    }
-    return events + sse("", "[DONE]");
-  }
-  std::string fail(const ApiError& error) override {
-    return sse("", error_json(Dialect::openai, error));
+    return part("", finish_reason(reply)) + end_of_stream(kObject, reply.usage);
   }
   std::string whole(const FinishedReply& reply) override {
-    Json answer = body(reply.content, finish_reason(reply));
-    answer["usage"] = usage_json(reply.usage);
-    return json_line(answer);
+    Json only = choice(reply.content, finish_reason(reply));
+    return json_line(whole_answer(kObject, std::move(only), reply.usage));
   }
 
  private:
+  static constexpr std::string_view kObject = "text_completion";
+
   static Json finish_reason(const FinishedReply& reply) {
     return reply.finish == FinishedReply::Finish::length ? "length" : "stop";
   }
-  Json body(std::string_view text, Json finish) const {
-    const Json choice{
+  static Json choice(std::string_view text, Json finish) {
+    return {
         {"text", text}, {"index", 0}, {"logprobs", nullptr}, {"finish_reason", std::move(finish)}};
-    return {{"id", id_},
-            {"object", "text_completion"},
-            {"created", created_},
-            {"model", model_},
-            {"choices", Json::array({choice})}};
   }
-
-  const std::string id_ = random_id("cmpl-");
-  const std::int64_t created_ = seconds_since_epoch();
-  const std::string model_;
-  const bool include_usage_;
+  std::string part(std::string_view text, Json finish) const {
+    return sse("", json_line(answer(kObject, choice(text, std::move(finish)))));
+  }
 };
 
 }  // namespace
@@ -85,11 +63,7 @@ ApiCall text_completion(const JsonField& body, const std::string& model) {
   if (const auto stop = body.find("stop")) request.stop_texts = read_stop_texts(*stop);
   if (const auto n = body.find("n")) n->integer(1, 1);
   if (body.boolean_or("echo", false)) body.at("echo").fail("not available here");
-  bool include_usage = false;
-  if (const auto options = body.find("stream_options")) {
-    include_usage = options->boolean_or("include_usage", false);
-  }
-  call.writer = std::make_unique<Writer>(model, include_usage);
+  call.writer = std::make_unique<Writer>(model, body);
   return call;
 }
 
