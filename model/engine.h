@@ -29,7 +29,7 @@ class Context;
 struct EngineOptions {
   std::string backend = "auto";  // "cpu", "vulkan", "vulkan:N"; see make_backend
   int threads = 0;               // 0: one per core
-  std::string kernels = "auto";  // "scalar", "avx2", "avxvnni", "avx512", "amx"; auto takes the best
+  std::string kernels = "auto";  // "scalar", "avx2", "avxvnni", "avx512", "amx"; auto: the best
   int max_context_tokens = 0;    // 0: the model's own limit
   GpuOptions gpu;
   bool exact = false;  // compute and cache in f32, whatever the file's types

@@ -65,7 +65,8 @@ void add_logits_command(CLI::App& app) {
                    "auto, cpu, vulkan or vulkan:N (see corvid devices)")
       ->capture_default_str();
   command->add_option("--threads", options->engine.threads, "Compute threads (0: one per core)");
-  command->add_option("--kernels", options->engine.kernels, "auto, scalar, avx2, avxvnni, avx512, amx");
+  command->add_option("--kernels", options->engine.kernels,
+                      "auto, scalar, avx2, avxvnni, avx512, amx");
   command->add_flag("--exact", options->engine.exact,
                     "Convert the weights to f32 and compute in f32: what quantised weights mean");
   command->add_option("--chunk", options->chunk, "Tokens per step (0: as many as fit)");
