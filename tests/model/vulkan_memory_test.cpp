@@ -9,6 +9,7 @@
 #include "model/error.h"
 #include "tests/model/gpu.h"
 #include "tests/model/random_models.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::model::testing {
 namespace {
@@ -95,12 +96,10 @@ TEST(VulkanMemory, RoutedExpertsOnTheCpuGiveTheSameLogits) {
 class PipelineCache : public ::testing::Test {
  protected:
   PipelineCache() {
-    fs::remove_all(folder_);
     device_.vendorID = 0x10DE;
     device_.deviceID = 0x2204;
     std::memset(device_.pipelineCacheUUID, 7, VK_UUID_SIZE);
   }
-  ~PipelineCache() override { fs::remove_all(folder_); }
 
   std::vector<std::byte> data() const {
     VkPipelineCacheHeaderVersionOne header{sizeof header,
@@ -115,7 +114,8 @@ class PipelineCache : public ::testing::Test {
   }
   PipelineCacheFile file(std::uint64_t kernels = 1) const { return {folder_, device_, kernels}; }
 
-  fs::path folder_ = fs::path(::testing::TempDir()) / "corvid-kernels" / "below";
+  ScratchFolder scratch_;
+  fs::path folder_ = scratch_ / "below";  // is made when it is needed
   VkPhysicalDeviceProperties device_{};
 };
 

@@ -9,6 +9,7 @@
 
 #include "model/compute/vulkan/pipelines.h"
 #include "tests/model/gpu.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::model::testing {
 namespace {
@@ -69,7 +70,8 @@ INSTANTIATE_TEST_SUITE_P(All, VulkanShaders, ::testing::Range(0, kKernels), [](c
 void expect_clean(const std::string& arguments) {
   const fs::path layer = "/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json";
   if (!fs::exists(layer)) GTEST_SKIP() << "no validation layer";
-  const std::string log = (fs::path(::testing::TempDir()) / "corvid-validation-log").string();
+  const ScratchFolder folder;
+  const std::string log = (folder / "log").string();
   const std::string command =
       "VK_LOADER_DEBUG=layer VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation " CORVID_BINARY " " +
       arguments + " --backend " + *gpu() + " >" + log + " 2>&1";
@@ -81,17 +83,14 @@ void expect_clean(const std::string& arguments) {
   for (const char* finding : {"VUID", "UNASSIGNED", "Validation Error", "Validation Warning"}) {
     EXPECT_EQ(said.find(finding), std::string::npos) << said;
   }
-  fs::remove(log);
 }
 
 TEST(VulkanValidation, LogitsInTwoChunksAreClean) {
   CORVID_NEEDS_GPU();
-  const fs::path folder = fs::path(::testing::TempDir()) / "corvid-validation";
-  fs::create_directories(folder);
-  std::ofstream(folder / "tokens") << "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20\n";
+  const ScratchFolder folder;
+  folder.put("tokens", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20\n");
   expect_clean("logits --model " CORVID_TEST_MODELS "/logits-deepseek32.gguf --chunk 19 --tokens " +
                (folder / "tokens").string() + " --out " + (folder / "out").string());
-  fs::remove_all(folder);
 }
 
 TEST(VulkanValidation, DecodingWithExpertsOnTheCpuIsClean) {
