@@ -231,7 +231,10 @@ class Function:
     return cut(self.text(self.wrong)), cut(self.text([self.repaired]))
 
 
-def suite(w, wrong, labels=("{n}", "{n}", "{n}", "{n}", "test_{n}")):
+LABELS = ["{n}", "{n}", "{n} {a}", "{n} {a}", "test_{n}", "{n}({a})"]
+
+
+def suite(w, wrong):
   """A library of functions and a test script, `wrong` of the functions broken. (script, library, functions, stops)."""
   r = w.rng
   form = r.choice(["{n}() {", "{n}() {", "{n}() {", "function {n} {", "{n} () {", "{n}() {\n", "{n}() {\n", "{n}() {\n", "function {n}() {\n", "{n} () {\n"])
@@ -244,7 +247,7 @@ def suite(w, wrong, labels=("{n}", "{n}", "{n}", "{n}", "test_{n}")):
       functions.append(Function(made, form, False))
   for f in r.sample(functions, wrong):
     f.broken = True
-  label = r.choice(labels)
+  label = r.choice(LABELS)
   for f in functions:
     f.label = label.replace("{n}", f.name).replace("{a}", f.args if "(" not in label else f.args.replace(" ", ", "))
   folder = r.choice(["", "", "", "lib/", "src/", w.folder() + "/" if r.random() < 0.5 else ""])
@@ -333,7 +336,7 @@ def repair(w, script, lib, functions, result, again=True):
 
 def fix_tests(w):
   r = w.rng
-  script, lib, functions, stops = suite(w, r.choice([1, 1, 1, 1, 1, 2]), ["{n}", "{n}", "{n} {a}", "{n} {a}", "test_{n}", "{n}({a})"])
+  script, lib, functions, stops = suite(w, r.choice([1, 1, 1, 1, 1, 2]))
   w.scatter(0, 2)
   bad = [f for f in functions if f.broken]
   kind = r.choice(["fix", "fix named", "fix named", "fix function", "fix function", "fix plain", "fix plain", "fix file", "fix file named",

@@ -18,11 +18,12 @@ import time
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
 import chat
 import export
 import tokenizer as bpe
-from net import HERE, CrossEntropy, Net
+from net import HERE, CrossEntropy, Net, mm
 
 torch.set_num_threads(1)
 INDEXER = {"iq", "ik", "iw", "ik_norm", "ik_bias"}
@@ -63,28 +64,35 @@ class Data:
     return out
 
 
-def pack(prefix, conversations, start):
-  """The prefix once, conversations in groups of like length, their positions from `start`. Ids, positions, layout, and the rows that predict sampled tokens with their targets."""
-  # Few distinct shapes: lengths in steps of 32, groups of powers of two, rows in steps of 512.
-  by_length, P = {}, len(prefix)
+def grouped(conversations):
+  """Conversations of like length together: [(padded length, conversations)]. Few distinct shapes: lengths in steps of 16 or 32, groups of powers of two."""
+  by_length, groups = {}, []
   for c in conversations:
-    by_length.setdefault(-(-len(c[0]) // 32) * 32, []).append(c)
-  ids, positions, layout, rows, targets = [prefix], [np.arange(P)], [(0, 1, P)], [], []
-  at = P
+    step = 16 if len(c[0]) <= 96 else 32
+    by_length.setdefault(-(-len(c[0]) // step) * step, []).append(c)
   for length, same in sorted(by_length.items()):
     while same:
       count = next(k for k in (32, 16, 8, 4, 2, 1) if k <= len(same))
-      layout.append((at, count, length))
-      for x, own in same[:count]:
-        pad = np.zeros(length, np.int64)
-        pad[:len(x)] = x
-        ids.append(pad)
-        positions.append(start + np.arange(length))
-        own_at = np.nonzero(own)[0]
-        rows.append(at + own_at - 1)
-        targets.append(x[own_at])
-        at += length
+      groups.append((length, same[:count]))
       same = same[count:]
+  return groups
+
+
+def pack(prefix, groups, start):
+  """The prefix once, then the groups, their positions from `start`. Ids, positions, layout, and the rows that predict sampled tokens with their targets."""
+  P = at = len(prefix)
+  ids, positions, layout, rows, targets = [prefix], [np.arange(P)], [(0, 1, P)], [], []
+  for length, same in groups:
+    layout.append((at, len(same), length))
+    for x, own in same:
+      pad = np.zeros(length, np.int64)
+      pad[:len(x)] = x
+      ids.append(pad)
+      positions.append(start + np.arange(length))
+      own_at = np.nonzero(own)[0]
+      rows.append(at + own_at - 1)
+      targets.append(x[own_at])
+      at += length
   for parts, step, n, fill in ((ids, 512, at, 0), (positions, 512, at, 0), (rows, 512, sum(map(len, rows)), 0), (targets, 512, sum(map(len, targets)), -1)):
     parts.append(np.full(-n % step, fill))
   t = lambda parts: torch.from_numpy(np.concatenate(parts).astype(np.int64))
@@ -152,11 +160,40 @@ class Gradient:
     self.o, self.net, self.prefix = o, net, prefix
     self.options = dict(index=o.index != "off", sparse=sparse, top_k=net.c["top_k"] if sparse else 1 << 30, scale=1.0)
 
+  def hardest(self, conversations, tokens):
+    """Of these conversations those with the most loss for their length, about that many tokens together. Scored without the profile, with dense attention: cheap."""
+    scored, rest = [], sorted(conversations, key=lambda c: len(c[0]))
+    while rest:
+      part, n = [], 0
+      while rest and n < 6000:
+        part.append(rest.pop())
+        n += len(part[-1][0])
+      groups = grouped(part)
+      ids, positions, layout, rows, targets = pack(self.prefix[:1], groups, len(self.prefix))
+      with torch.no_grad():
+        h = self.net.forward(ids, positions, layout, dict(index=False, sparse=False)).index_select(0, rows)
+        loss = torch.cat([cross_entropy(mm(h[i:i + 1024], self.net.w["output"]).float(), targets[i:i + 1024], ignore_index=-1, reduction="none")
+                          for i in range(0, len(targets), 1024)])
+      part = [c for _, same in groups for c in same]
+      counts = [int(np.count_nonzero(own)) for _, own in part]
+      scored += [(l.sum().item() / (len(c[0]) + 32), k, c) for k, (l, c) in enumerate(zip(loss[:sum(counts)].split(counts), part), len(scored))]
+    chosen = []
+    for _, _, c in sorted(scored, reverse=True):
+      chosen.append(c)
+      tokens -= len(c[0])
+      if tokens <= 0:
+        break
+    return chosen
+
   def take(self, data, step):
+    chosen = data.take(self.o.tokens * self.o.choose)
+    if self.o.choose > 1:
+      few = chosen[:len(chosen) // 10]  # as they come, so that nothing easy is forgotten
+      chosen = few + self.hardest(chosen[len(few):], self.o.tokens - sum(len(ids) for ids, _ in few))
     train_index = self.o.index == "warm" or self.options["index"] and step % 2 == 1
     options = dict(self.options, loss=0.0, rows=0, train_index=train_index)
     prefix = self.prefix[:1] if self.o.bare else self.prefix
-    ids, positions, layout, rows, targets = pack(prefix, data.take(self.o.tokens), len(self.prefix))
+    ids, positions, layout, rows, targets = pack(prefix, grouped(chosen), len(self.prefix))
     h, stats = self.net.forward(ids, positions, layout, options), {}
     loss = CrossEntropy.apply(h.index_select(0, rows), self.net.w["output"], targets, stats)
     loss.backward()
@@ -224,6 +261,7 @@ def main():
   a.add_argument("--index-gain", type=float, default=1, help="the indexer's rates are this many times the net's")
   a.add_argument("--index", choices=["off", "warm", "dense", "sparse"], default="off")
   a.add_argument("--bare", action="store_true", help="only the first token stands for the profile: a cheaper first stage")
+  a.add_argument("--choose", type=int, default=1, help="draw this many times the tokens and train on what is predicted worst")
   a.add_argument("--seed", type=int, default=1)
   a.add_argument("--save-every", type=int, default=200)
   a.add_argument("--second", type=int, metavar="CORE", help="the core of a second process")
