@@ -1,5 +1,9 @@
 #include "plugins/http_client.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -7,6 +11,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cassert>
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <utility>
 
@@ -37,6 +43,28 @@ bool same_name(std::string_view a, std::string_view b) {
     if (lower(a[i]) != lower(b[i])) return false;
   }
   return true;
+}
+
+bool has_proxy() {
+  constexpr const char* kNames[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+                                    "ALL_PROXY"};
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [](const char* name) { return std::getenv(name) != nullptr; });
+}
+
+// What is neither IPv4 nor IPv6 reaches this machine alone.
+Reach reach_of(const sockaddr* address) {
+  if (address->sa_family == AF_INET) {
+    sockaddr_in v4;
+    std::memcpy(&v4, address, sizeof v4);
+    return plugins::reach_of(asio::ip::address_v4(ntohl(v4.sin_addr.s_addr)));
+  }
+  if (address->sa_family != AF_INET6) return Reach::machine;
+  sockaddr_in6 v6;
+  std::memcpy(&v6, address, sizeof v6);
+  asio::ip::address_v6::bytes_type bytes;
+  std::memcpy(bytes.data(), v6.sin6_addr.s6_addr, bytes.size());
+  return plugins::reach_of(asio::ip::address_v6(bytes));
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -92,8 +120,10 @@ struct HttpExchange::Parts {
   }
 
   static std::size_t on_header(char* bytes, std::size_t, std::size_t n, void* data);
+  static curl_socket_t on_connect(void* data, curlsocktype, curl_sockaddr* address);
   static std::size_t on_body(char* bytes, std::size_t, std::size_t n, void* data);
   void prepare();
+  void restrict();
   void finish(CURLcode code);
   void tell() {
     news = true;
@@ -110,6 +140,7 @@ struct HttpExchange::Parts {
   int status = 0;
   bool head_complete = false;
   bool finished = false;
+  bool too_near = false;
   bool news = false;
   std::size_t head_bytes = 0;
   std::size_t unread_limit_bytes = kUnreadLimitBytes;
@@ -213,6 +244,13 @@ std::size_t HttpExchange::Parts::on_body(char* bytes, std::size_t, std::size_t n
   return n;
 }
 
+curl_socket_t HttpExchange::Parts::on_connect(void* data, curlsocktype, curl_sockaddr* address) {
+  Parts& parts = *static_cast<Parts*>(data);
+  parts.too_near = reach_of(&address->addr) > parts.request.reach;
+  if (parts.too_near) return CURL_SOCKET_BAD;
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 // --- One exchange --------------------------------------------------------------------------------
 
 void HttpExchange::Parts::prepare() {
@@ -231,6 +269,7 @@ void HttpExchange::Parts::prepare() {
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout.count()));
   if (request.direct) set(CURLOPT_PROXY, "");
+  if (request.reach != Reach::machine && !request.direct) restrict();
   if (!request.ca_file.empty()) set(CURLOPT_CAINFO, request.ca_file.c_str());
   if (!request.body.empty()) {
     set(CURLOPT_POSTFIELDS, request.body.data());
@@ -244,6 +283,15 @@ void HttpExchange::Parts::prepare() {
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
 }
 
+void HttpExchange::Parts::restrict() {
+  if (has_proxy()) {  // it looks names up, and sees to its own
+    curl().easy_setopt(easy, CURLOPT_NOPROXY, "");
+    return;
+  }
+  curl().easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &Parts::on_connect);
+  curl().easy_setopt(easy, CURLOPT_OPENSOCKETDATA, static_cast<void*>(this));
+}
+
 void HttpExchange::Parts::finish(CURLcode code) {
   using Kind = HttpFailure::Kind;
   finished = true;
@@ -251,6 +299,10 @@ void HttpExchange::Parts::finish(CURLcode code) {
   if (code == CURLE_OK) return;
   const std::string host = host_of(request.url);
   const std::string why = error_text[0] ? error_text : curl().easy_strerror(code);
+  if (too_near) {
+    failure = {Kind::refused, host + " lies nearer than it may: in a private network, or here"};
+    return;
+  }
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       failure = {Kind::resolve, "cannot find the host " + host};
@@ -305,6 +357,24 @@ std::string HttpExchange::header(std::string_view name) const {
     if (same_name(key, name)) return value;
   }
   return {};
+}
+
+// A proxy stands for the internet, wherever it lies itself.
+Reach HttpExchange::peer() const {
+  if (has_proxy() && !parts_->request.direct) return Reach::internet;
+  const char* text = nullptr;
+  curl().easy_getinfo(parts_->easy, CURLINFO_PRIMARY_IP, &text);
+  boost::system::error_code none;
+  const auto address = asio::ip::make_address(text ? text : "", none);
+  return none ? Reach::internet : reach_of(address);
+}
+
+std::string HttpExchange::headers(std::string_view name) const {
+  std::string all;
+  for (const auto& [key, value] : parts_->head) {
+    if (same_name(key, name)) all += (all.empty() ? "" : ", ") + value;
+  }
+  return all;
 }
 
 std::string HttpExchange::take() {

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "plugins/web_url.h"
+
 namespace corvid::plugins {
 
 namespace asio = boost::asio;
@@ -24,12 +26,14 @@ struct HttpRequest {
   std::string body;                  // empty: GET, otherwise POST
   std::string ca_file;               // empty: the system's certificates
   bool direct = false;               // never through a proxy
+  Reach reach = Reach::machine;      // no address that lies nearer; a proxy sees to its own
   std::chrono::milliseconds connect_timeout{4000};
 };
 
-// Why an exchange broke off. `lost`: the connection was there and went away.
+// Why an exchange broke off. `lost`: the connection was there and went away. `refused`: by us, as
+// it lies nearer than it may.
 struct HttpFailure {
-  enum class Kind { none, resolve, connect, tls, lost, other };
+  enum class Kind { none, resolve, connect, refused, tls, lost, other };
   Kind kind = Kind::none;
   std::string text;  // "cannot find the host x.invalid"
 };
@@ -45,12 +49,14 @@ class HttpExchange {
   // Never throws for a cancellation: says so.
   asio::awaitable<Wake> wait(Clock::time_point until);
 
-  int status() const;                               // 0 until the head of the response is complete
-  std::string header(std::string_view name) const;  // of the response; empty when absent
-  std::string take();                               // the bytes of the body that came since
-  void expect_end();                                // a body that goes on after this is cut off
-  bool finished() const;                            // nothing more will come
-  const HttpFailure& failure() const;               // when finished
+  int status() const;                                // 0 until the head of the response is complete
+  std::string header(std::string_view name) const;   // of the response; empty when absent
+  std::string take();                                // the bytes of the body that came since
+  std::string headers(std::string_view name) const;  // as one list, of those that are lists
+  Reach peer() const;                                // where the other end lies
+  void expect_end();                                 // a body that goes on after this is cut off
+  bool finished() const;                             // nothing more will come
+  const HttpFailure& failure() const;                // when finished
 
  private:
   friend class HttpClient;

@@ -106,12 +106,35 @@ bool is_taken(std::string name) {
          std::find(std::begin(kTaken), std::end(kTaken), name) != std::end(kTaken);
 }
 
+// Of a server that wants a login: what is known about us there, and what to ask for.
+void read_oauth(const ordered_json& entry, Expansion& values, McpServerSpec& spec) {
+  if (!entry.is_object()) throw PluginError("`oauth` must be an object");
+  const auto text = [&](const char* key) {
+    if (!entry.contains(key)) return std::string();
+    return values.expand(string_of(entry[key], std::string("oauth.") + key));
+  };
+  spec.oauth.client_id = text("clientId");
+  const std::string secret = text("clientSecret");
+  spec.oauth.client_secret = Secret(secret);
+  note_secret(spec, secret);
+  spec.oauth.issuer = text("issuer");
+  if (!secret.empty() && spec.oauth.client_id.empty()) {
+    throw PluginError("`oauth.clientSecret` is nothing without `clientId`");
+  }
+  if (!entry.contains("scopes")) return;
+  if (!entry["scopes"].is_array()) throw PluginError("`oauth.scopes` must be a list of strings");
+  for (const ordered_json& scope : entry["scopes"]) {
+    add_scopes(spec.oauth.scopes, split_scopes(string_of(scope, "oauth.scopes")));
+  }
+}
+
 void read_url(const ordered_json& entry, Expansion& values, McpServerSpec& spec) {
   spec.shown = string_of(entry["url"], "url");
   spec.url = values.expand(spec.shown);
   if (!is_http_url(spec.url)) {
     throw PluginError("`url` must start with http:// or https:// and have no key before the host");
   }
+  if (entry.contains("oauth")) read_oauth(entry["oauth"], values, spec);
   if (!entry.contains("headers")) return;
   if (!entry["headers"].is_object()) throw PluginError("`headers` must be an object of strings");
   for (const auto& [name, value] : entry["headers"].items()) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "plugins/oauth_metadata.h"
 #include "plugins/secret.h"
 
 namespace corvid::plugins {
@@ -22,12 +23,15 @@ struct McpServerSpec {
   std::map<std::string, std::string> environment;
   std::string url;                     // of a server over HTTP
   std::vector<std::string> headers;    // "Name: value"
+  OAuthSettings oauth;                 // how it is logged in to
   std::string shown;                   // what it is, for people: a command or a URL
   std::vector<std::string> variables;  // of our environment that it gets to see
   std::vector<Secret> secrets;
   std::string entry;             // as it is written
   std::filesystem::path memory;  // where it is kept what the user agreed to; empty: nowhere
   std::string trust_command;     // by which the user agrees to it as it is now
+  std::filesystem::path logins;  // where logins are kept; empty: nowhere
+  std::string login_command;     // by which the user logs in
   bool trusted = false;          // the user chose it; else the user is asked before it is started
   std::string problem;           // why it cannot be used; empty: it can
 };

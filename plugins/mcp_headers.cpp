@@ -12,21 +12,6 @@ using nlohmann::ordered_json;
 constexpr const char* kAnnotation = "x-mcp-header";
 constexpr std::int64_t kLargestInteger = (std::int64_t{1} << 53) - 1;
 
-std::string base64(std::string_view bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
-      group = group << 8 | (at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0);
-    }
-    for (int shift = 18; shift >= 0; shift -= 6) text += kDigits[group >> shift & 63];
-  }
-  const std::size_t n_missing = (3 - bytes.size() % 3) % 3;
-  text.replace(text.size() - n_missing, n_missing, n_missing, '=');
-  return text;
-}
-
 bool is_plain(const std::string& value) {
   if (value.starts_with("=?base64?") && value.ends_with("?=")) return false;
   if (value.starts_with(' ') || value.ends_with(' ')) return false;
@@ -89,6 +74,21 @@ class MirrorReader {
 };
 
 }  // namespace
+
+std::string base64(std::string_view bytes) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      group = group << 8 | (at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0);
+    }
+    for (int shift = 18; shift >= 0; shift -= 6) text += kDigits[group >> shift & 63];
+  }
+  const std::size_t n_missing = (3 - bytes.size() % 3) % 3;
+  text.replace(text.size() - n_missing, n_missing, n_missing, '=');
+  return text;
+}
 
 // libcurl leaves out a header without a value unless it ends with a semicolon.
 std::string header_line(std::string_view name, const std::string& value) {

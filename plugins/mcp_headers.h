@@ -11,6 +11,7 @@
 
 namespace corvid::plugins {
 
+std::string base64(std::string_view bytes);
 // "Name: value", encoded where a value is no text for a header.
 std::string header_line(std::string_view name, const std::string& value);
 bool is_header_name(std::string_view name);

@@ -38,8 +38,8 @@ bool is_type(const HttpExchange& exchange, std::string_view type) {
 std::string status_text(int status) {
   if (status == 401 || status == 403) {
     return "it answers " + std::to_string(status) +
-           ": it wants to know who asks. A token goes into `headers` of its entry: "
-           "\"Authorization\": \"Bearer ${TOKEN}\". Corvid does not log in for you (OAuth)";
+           ": it does not let in who asks like this. A token goes into `headers` of its entry: "
+           "\"Authorization\": \"Bearer ${TOKEN}\"";
   }
   if (status == 404 || status == 405) {
     return "it answers " + std::to_string(status) + ": there is no MCP server at this address";
@@ -58,11 +58,13 @@ struct McpHttp::Asked {
   milliseconds retry{1000};
 };
 
-McpHttp::McpHttp(asio::any_io_executor io, std::string url, std::vector<std::string> headers)
+McpHttp::McpHttp(asio::any_io_executor io, std::string url, std::vector<std::string> headers,
+                 std::shared_ptr<McpLogin> login)
     : io_(std::move(io)),
       client_(io_),
       url_(std::move(url)),
       headers_(std::move(headers)),
+      login_(std::move(login)),
       is_loopback_(is_loopback(url_)) {}
 
 bool McpHttp::deliver(McpMessage& answer) {
@@ -88,6 +90,8 @@ HttpRequest McpHttp::http(std::string body) const {
   HttpRequest http;
   http.url = url_;
   http.headers = headers_;
+  const std::string token = login_ ? login_->header() : "";
+  if (!token.empty()) http.headers.push_back(token);
   http.headers.push_back(body.empty() ? "Accept: text/event-stream"
                                       : "Accept: application/json, text/event-stream");
   if (!body.empty()) http.headers.push_back("Content-Type: application/json");
@@ -185,6 +189,7 @@ void McpHttp::give_up(const Asked& asked, bool cancelled) {
 
 asio::awaitable<void> McpHttp::await_head(HttpExchange& exchange, Asked& asked) {
   while (exchange.status() == 0 && !exchange.finished()) co_await wait(exchange, asked);
+  if (login_ && exchange.status() != 0) login_->found(exchange.peer());
   if (exchange.status() != 0) co_return;
   const HttpFailure& failure = exchange.failure();
   if (failure.kind == HttpFailure::Kind::lost) throw PluginError(failure.text);
@@ -231,6 +236,14 @@ asio::awaitable<McpMessage> McpHttp::refused(HttpExchange& exchange, Asked& aske
     throw_lost();
   }
   const std::string body = co_await read_body(exchange, asked);
+  if (login_ && (status == 401 || status == 403)) {
+    AuthChallenge challenge = parse_challenge(exchange.headers("www-authenticate"));
+    if (status == 401 || challenge.error == "insufficient_scope") {
+      if (status == 401) challenge.error.clear();
+      login_->challenge(std::move(challenge));
+      throw PluginError("it wants a login");
+    }
+  }
   if (auto error = parse_mcp_error(body)) co_return std::move(*error);
   std::string text = status_text(status);
   if (status == 401 || status == 403) {

@@ -14,14 +14,17 @@
 
 #include "plugins/http_client.h"
 #include "plugins/mcp_connection.h"
+#include "plugins/mcp_login.h"
 #include "plugins/sse_parser.h"
 
 namespace corvid::plugins {
 
 class McpHttp final : public McpConnection {
  public:
-  // PluginError when libcurl is missing.
-  McpHttp(asio::any_io_executor io, std::string url, std::vector<std::string> headers);
+  // `login`: of the one who asks, null where the headers say it. PluginError when libcurl is
+  // missing.
+  McpHttp(asio::any_io_executor io, std::string url, std::vector<std::string> headers,
+          std::shared_ptr<McpLogin> login);
 
   asio::awaitable<McpMessage> request(McpRequest request) override;
   asio::awaitable<void> notify(std::string method) override;
@@ -48,6 +51,7 @@ class McpHttp final : public McpConnection {
   HttpClient client_;
   std::string url_;
   std::vector<std::string> headers_;
+  std::shared_ptr<McpLogin> login_;
   bool is_loopback_ = false;
   std::string session_;
   std::int64_t last_id_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
+#include <utility>
 
 #include "plugins/error.h"
 #include "plugins/mcp_http.h"
@@ -18,6 +19,7 @@ constexpr const char* kOldEra[] = {"2025-11-25", "2025-06-18", "2025-03-26", "20
 constexpr std::size_t kMaxTools = 2000;
 constexpr int kMaxPages = 100;
 constexpr int kMaxRounds = 8;  // of a call that wants more each time
+constexpr int kMaxLogins = 2;  // in one request: to be known at all, and to be allowed more
 constexpr std::chrono::seconds kLongestPause{60};
 
 ordered_json client_info() {
@@ -31,14 +33,29 @@ ordered_json about_us() {
           {"io.modelcontextprotocol/clientInfo", client_info()}};
 }
 
+bool names_who_asks(const McpServerSpec& spec) {
+  constexpr std::string_view kName = "authorization:";
+  const auto is_it = [&](const std::string& header) {
+    return header.size() > kName.size() &&
+           std::equal(kName.begin(), kName.end(), header.begin(), [](char name, char c) {
+             return name == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
+           });
+  };
+  return std::any_of(spec.headers.begin(), spec.headers.end(), is_it);
+}
+
 bool names_new_era(const ordered_json& list) {
   return list.is_array() && std::find(list.begin(), list.end(), kMcpNewEra) != list.end();
 }
 
 }  // namespace
 
-McpServer::McpServer(McpServerSpec spec, McpPatience patience)
-    : spec_(std::move(spec)), patience_(patience), trust_(spec_.memory, spec_.entry) {}
+McpServer::McpServer(McpServerSpec spec, McpPatience patience, Notice notice)
+    : spec_(std::move(spec)), patience_(patience), trust_(spec_.memory, spec_.entry) {
+  if (!spec_.url.empty() && !names_who_asks(spec_)) {
+    login_ = std::make_shared<McpLogin>(spec_, std::move(notice));
+  }
+}
 
 McpServer::~McpServer() {
   if (connection_) connection_->close();
@@ -61,12 +78,19 @@ asio::awaitable<void> McpServer::connect(tools::ToolContext& context) {
     throw PluginError("it has broken down and is started again in some seconds");
   }
   co_await allow(context);
-  try {
-    co_await open(context);
-    co_await shake_hands();
-  } catch (...) {
-    note_failure();
-    throw;
+  for (int n_logins = 0;; ++n_logins) {
+    try {
+      co_await open(context);
+      co_await shake_hands();
+      break;
+    } catch (...) {
+      if (!wants_login() || n_logins == kMaxLogins) {
+        note_failure();
+        throw;
+      }
+    }
+    connection_.reset();  // whoever logs in may take long, and is no failure of the server's
+    co_await login_->answer(context);
   }
   n_failures_ = 0;
 }
@@ -95,7 +119,7 @@ asio::awaitable<void> McpServer::allow(tools::ToolContext& context) {
 asio::awaitable<void> McpServer::open(tools::ToolContext& context) {
   const auto io = co_await asio::this_coro::executor;
   if (!spec_.url.empty()) {
-    connection_ = std::make_shared<McpHttp>(io, spec_.url, spec_.headers);
+    connection_ = std::make_shared<McpHttp>(io, spec_.url, spec_.headers, login_);
     co_return;
   }
   const auto process = std::make_shared<McpProcess>(io);
@@ -115,7 +139,7 @@ asio::awaitable<bool> McpServer::speaks_new_era() {
   try {
     answer = co_await connection_->request(std::move(request));
   } catch (const PluginError&) {
-    if (connection_->lost()) throw;
+    if (connection_->lost() || wants_login()) throw;
     co_return false;  // it says nothing to what it does not know
   }
   const ordered_json& body = answer->body;
@@ -154,27 +178,42 @@ asio::awaitable<ordered_json> McpServer::ask(McpRequest request) {
 
 asio::awaitable<ordered_json> McpServer::ask_again(McpRequest request,
                                                    tools::ToolContext& context) {
-  co_await connect(context);
-  bool over = false;
-  try {
-    McpRequest first = request;
-    ordered_json result = co_await ask(std::move(first));
-    co_return result;
-  } catch (const PluginError&) {
-    over = connection_->expired();
-    if (!over) throw;
+  bool renewed = false;
+  for (int n_logins = 0;;) {
+    co_await connect(context);
+    try {
+      McpRequest again = request;
+      ordered_json result = co_await ask(std::move(again));
+      co_return result;
+    } catch (const PluginError&) {
+      const bool is_over = connection_->expired() && !std::exchange(renewed, true);
+      const bool may_log_in = wants_login() && n_logins++ < kMaxLogins;
+      if (!is_over && !may_log_in) throw;
+    }
+    if (wants_login()) co_await login_->answer(context);
   }
-  co_await connect(context);
-  ordered_json result = co_await ask(std::move(request));
-  co_return result;
 }
 
-asio::awaitable<std::vector<McpTool>> McpServer::list() {
+asio::awaitable<std::string> McpServer::log_in(ShowUrl show) {
+  if (!spec_.problem.empty()) throw PluginError(spec_.problem);
+  if (!login_) throw PluginError("it is not one that is logged in to");
+  const auto io = co_await asio::this_coro::executor;
+  connection_ = std::make_shared<McpHttp>(io, spec_.url, spec_.headers, login_);
+  try {
+    co_await speaks_new_era();  // what it wants, and where it lies, shows in its answer
+  } catch (const PluginError&) {
+    if (!wants_login()) throw;
+  }
+  std::string issuer = co_await login_->log_in(std::move(show));
+  co_return issuer;
+}
+
+asio::awaitable<std::vector<McpTool>> McpServer::list(tools::ToolContext& context) {
   std::vector<McpTool> all;
   ordered_json params = ordered_json::object();
   for (int pages = 0; pages < kMaxPages && all.size() < kMaxTools; ++pages) {
     McpRequest request{"tools/list", params, patience_.list, {}};
-    const ordered_json result = co_await ask(std::move(request));
+    const ordered_json result = co_await ask_again(std::move(request), context);
     McpToolPage page = read_tool_page(result);
     all.insert(all.end(), page.tools.begin(), page.tools.end());
     if (page.next.empty()) break;
@@ -187,7 +226,7 @@ asio::awaitable<const std::vector<McpTool>*> McpServer::tools(tools::ToolContext
   co_await connect(context);
   if (connection_->take_list_changed()) tools_.reset();
   if (tools_) co_return &*tools_;
-  std::vector<McpTool> now = co_await list();
+  std::vector<McpTool> now = co_await list(context);
   co_await agree_to(now, context);
   tools_ = std::move(now);
   co_return &*tools_;
@@ -227,7 +266,7 @@ asio::awaitable<McpResult> McpServer::call(McpTool tool, ordered_json arguments,
 
 std::string McpServer::redacted(std::string text) const {
   for (const Secret& secret : spec_.secrets) text = secret.redacted(std::move(text));
-  return text;
+  return login_ ? login_->redacted(std::move(text)) : text;
 }
 
 }  // namespace corvid::plugins

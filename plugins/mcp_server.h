@@ -13,6 +13,7 @@
 
 #include "plugins/mcp_config.h"
 #include "plugins/mcp_connection.h"
+#include "plugins/mcp_login.h"
 #include "plugins/mcp_trust.h"
 #include "tools/tool.h"
 
@@ -27,7 +28,7 @@ struct McpPatience {
 
 class McpServer {
  public:
-  McpServer(McpServerSpec spec, McpPatience patience);
+  McpServer(McpServerSpec spec, McpPatience patience, Notice notice = {});
   ~McpServer();
   McpServer(McpServer&&) noexcept = default;
 
@@ -37,6 +38,8 @@ class McpServer {
   asio::awaitable<const std::vector<McpTool>*> tools(tools::ToolContext& context);
   asio::awaitable<McpResult> call(McpTool tool, nlohmann::ordered_json arguments,
                                   tools::ToolContext& context);
+  // The user logs in, whatever login there is: says where. PluginError when that fails.
+  asio::awaitable<std::string> log_in(ShowUrl show);
   // A text of the server as it may be shown: without what only the server was to know.
   std::string redacted(std::string text) const;
 
@@ -46,17 +49,19 @@ class McpServer {
   asio::awaitable<void> open(tools::ToolContext& context);
   asio::awaitable<void> shake_hands();
   asio::awaitable<bool> speaks_new_era();
-  asio::awaitable<std::vector<McpTool>> list();
+  asio::awaitable<std::vector<McpTool>> list(tools::ToolContext& context);
   asio::awaitable<void> agree_to(std::vector<McpTool> tools, tools::ToolContext& context);
   asio::awaitable<nlohmann::ordered_json> ask(McpRequest request);
-  // Once more on a new connection when the old one has ended in good order.
+  // Once more on a new connection when the old one has ended in good order, or with a new login.
   asio::awaitable<nlohmann::ordered_json> ask_again(McpRequest request,
                                                     tools::ToolContext& context);
+  bool wants_login() const { return login_ && login_->challenged(); }
   void note_failure();
 
   McpServerSpec spec_;
   McpPatience patience_;
   std::shared_ptr<McpConnection> connection_;  // null: not started
+  std::shared_ptr<McpLogin> login_;  // null: it is not asked for, or the headers say who we are
   bool new_era_ = false;
   McpTrust trust_;
   bool allowed_ = false;  // by the user, in this session

@@ -47,8 +47,9 @@ ToolSpec spec_of(const std::vector<McpServerSpec>& servers) {
 
 class ServersTool : public tools::Tool {
  public:
-  ServersTool(std::vector<McpServerSpec> specs, McpPatience patience) : spec_(spec_of(specs)) {
-    for (McpServerSpec& spec : specs) servers_.emplace_back(std::move(spec), patience);
+  ServersTool(std::vector<McpServerSpec> specs, McpPatience patience, const Notice& notice)
+      : spec_(spec_of(specs)) {
+    for (McpServerSpec& spec : specs) servers_.emplace_back(std::move(spec), patience, notice);
   }
   const ToolSpec& spec() const override { return spec_; }
   asio::awaitable<ToolResult> call(ToolCall call, ToolContext& context) override;
@@ -117,8 +118,9 @@ asio::awaitable<ToolResult> ServersTool::call(ToolCall call, ToolContext& contex
 
 }  // namespace
 
-std::unique_ptr<tools::Tool> make_mcp_tool(std::vector<McpServerSpec> specs, McpPatience patience) {
-  return std::make_unique<ServersTool>(std::move(specs), patience);
+std::unique_ptr<tools::Tool> make_mcp_tool(std::vector<McpServerSpec> specs, McpPatience patience,
+                                           Notice notice) {
+  return std::make_unique<ServersTool>(std::move(specs), patience, notice);
 }
 
 }  // namespace corvid::plugins

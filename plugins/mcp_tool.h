@@ -9,8 +9,8 @@
 
 namespace corvid::plugins {
 
-// At least one server.
+// At least one server. `notice` takes sentences for the user.
 std::unique_ptr<tools::Tool> make_mcp_tool(std::vector<McpServerSpec> specs,
-                                           McpPatience patience = {});
+                                           McpPatience patience = {}, Notice notice = {});
 
 }  // namespace corvid::plugins

@@ -227,7 +227,9 @@ void Agent::Parts::load_plugins() {
   plugin_set = std::make_unique<plugins::PluginSet>(folders, host);
   plugin_set->add_tools(toolbox);
   auto servers = mcp_servers(options.mcp_files, header.workspace, notices);
-  if (!servers.empty()) toolbox.add(plugins::make_mcp_tool(std::move(servers)));
+  if (!servers.empty()) {
+    toolbox.add(plugins::make_mcp_tool(std::move(servers), {}, host.notice));
+  }
   for (const auto& texts : {plugin_notices(*plugin_set), project_notices(header.workspace)}) {
     notices.insert(notices.end(), texts.begin(), texts.end());
   }

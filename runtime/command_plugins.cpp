@@ -1,14 +1,19 @@
-// corvid plugins list|add|trust|check|new|remove: the plugins that sessions get.
+// corvid plugins list|add|trust|login|logout|check|new|remove: the plugins that sessions get.
 #include <CLI/CLI.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 
+#include "plugins/browser.h"
 #include "plugins/error.h"
 #include "plugins/manifest.h"
+#include "plugins/mcp_server.h"
 #include "plugins/mcp_trust.h"
+#include "plugins/oauth_store.h"
 #include "runtime/commands.h"
 #include "runtime/error.h"
 #include "runtime/plugin_folders.h"
@@ -115,6 +120,54 @@ int trust(const std::string& name, const std::vector<std::string>& mcp_files) {
                      kUsage);
 }
 
+plugins::McpServerSpec find_server(const std::string& name,
+                                   const std::vector<std::string>& mcp_files) {
+  std::vector<std::string> notices;
+  auto servers = mcp_servers(mcp_files, fs::canonical(fs::current_path()), notices);
+  for (plugins::McpServerSpec& server : servers) {
+    if (server.name == name) return std::move(server);
+  }
+  for (const std::string& notice : notices) {
+    std::fprintf(stderr, "%s\n", tools::visible_name(notice).c_str());
+  }
+  throw RuntimeError("No MCP server is named " + name + ".", kUsage);
+}
+
+// The token goes into a file; nothing of it is printed.
+int login(const std::string& name, const std::vector<std::string>& mcp_files) {
+  boost::asio::io_context io;
+  plugins::McpServer server(find_server(name, mcp_files), {});
+  plugins::ShowUrl show = [](const std::string& url) {
+    std::printf("To log in, open this in your browser:\n%s\n", url.c_str());
+    std::fflush(stdout);
+    plugins::open_in_browser(url);
+  };
+  std::exception_ptr failure;
+  std::string issuer;
+  boost::asio::co_spawn(io, server.log_in(std::move(show)),
+                        [&](std::exception_ptr error, std::string value) {
+                          failure = error;
+                          issuer = std::move(value);
+                          io.stop();
+                        });
+  io.run();
+  try {
+    if (failure) std::rethrow_exception(failure);
+  } catch (const plugins::PluginError& problem) {
+    throw RuntimeError("You are not logged in to " + name + ": " +
+                       tools::visible_name(server.redacted(problem.what())));
+  }
+  std::printf("Logged in to %s by %s.\n", name.c_str(), tools::visible_name(issuer).c_str());
+  return kOk;
+}
+
+int logout(const std::string& name, const std::vector<std::string>& mcp_files) {
+  const plugins::McpServerSpec server = find_server(name, mcp_files);
+  const int n = plugins::OAuthStore(server.logins).forget(server.url);
+  std::printf(n > 0 ? "Forgot the login to %s.\n" : "There is no login to %s.\n", name.c_str());
+  return kOk;
+}
+
 int check(const std::string& what) {
   boost::asio::io_context io;
   fs::path folder = fs::absolute(place_of(what)).lexically_normal();
@@ -169,6 +222,15 @@ void add_plugins_command(CLI::App& app) {
   auto files = std::make_shared<std::vector<std::string>>();
   trusting->add_option("--mcp", *files, "A file that names the server")->option_text("FILE");
   trusting->callback([what, files] { throw CLI::RuntimeError(trust(*what, *files)); });
+  CLI::App* logging_in =
+      command->add_subcommand("login", "Log in to an MCP server, in your browser (OAuth)");
+  logging_in->add_option("name", *what, "Its name")->required();
+  logging_in->add_option("--mcp", *files, "A file that names the server")->option_text("FILE");
+  logging_in->callback([what, files] { throw CLI::RuntimeError(login(*what, *files)); });
+  CLI::App* logging_out = command->add_subcommand("logout", "Forget the login to an MCP server");
+  logging_out->add_option("name", *what, "Its name")->required();
+  logging_out->add_option("--mcp", *files, "A file that names the server")->option_text("FILE");
+  logging_out->callback([what, files] { throw CLI::RuntimeError(logout(*what, *files)); });
   CLI::App* checking = command->add_subcommand("check", "Load a plugin and say what it brings");
   checking->add_option("plugin", *what, "Folder or name")->required();
   checking->callback([what] { throw CLI::RuntimeError(check(*what)); });

@@ -82,6 +82,8 @@ std::vector<plugins::McpServerSpec> mcp_servers(const std::vector<std::string>& 
         server.memory = data_folder() / "mcp" / (trusted ? "own" : name_of(workspace)) /
                         (server.name + ".json");
         server.trust_command = "corvid plugins trust " + server.name + option;
+        server.logins = state_folder() / "logins.json";
+        server.login_command = "corvid plugins login " + server.name + option;
         servers.push_back(std::move(server));
       }
     }

@@ -7,7 +7,7 @@ seconds=${1:-60}
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(
-  constraint conversation gguf mcp proxy requests schemas settings sse terminal text tokenizer
+  constraint conversation gguf mcp oauth proxy requests schemas settings sse terminal text tokenizer
   turn_parser)
 
 cmake --preset fuzz >/dev/null

@@ -85,6 +85,18 @@ elif target == "mcp":
                   {"name": "a", "description": "b", "command": "c", "timeout": 9,
                    "parameters": {"type": "object", "properties": {"x": {"type": "string"}}}}]})
               .encode()]
+elif target == "oauth":
+    seeds = [json.dumps(one).encode() for one in (
+        {"resource": "https://a.example/mcp", "authorization_servers": ["https://i.example"],
+         "scopes_supported": ["a"]},
+        {"issuer": "https://i.example", "authorization_endpoint": "https://i.example/a?b=c",
+         "token_endpoint": "https://i.example/t", "code_challenge_methods_supported": ["S256"],
+         "token_endpoint_auth_methods_supported": ["none"]},
+        {"client_id": "a", "client_secret": "b", "token_endpoint_auth_method": "none"},
+        {"access_token": "a", "token_type": "Bearer", "refresh_token": "b"},
+        {"error": "invalid_grant", "error_description": "no"})]
+    seeds += [b'Basic realm="x", Bearer error="e", scope="a b", resource_metadata="https://x/y"',
+              b"code=a&state=s&iss=https%3A%2F%2Fi.example", b"https://[::1]:80/a?b"]
 elif target == "requests":
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     function = {"name": "f", "description": "d", "parameters": schema}

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-from driver import ROOT, SKIPPED, install, use
+from driver import ROOT, SKIPPED, install, log_in, use
 
 PACKAGES = ["@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22"]
 ERAS = ["2025-11-25", "2026-07-28"]
@@ -32,7 +32,12 @@ CALLS = {
                                       ("test_mrtr_no_state", {}), ("test_mrtr_no_result_type", {})],
     "http-standard-headers": [("test_headers", {}), ("my-hyphenated-tool", {})],
     "request-metadata": [],
+    "auth/scope-step-up": [("test-tool", {})],
+    "auth/scope-retry-limit": [("test-tool", {})],
+    "auth/authorization-server-migration": [("test-tool", {})],
 }
+MAX_LOGINS = 5
+CLIENT_DOCUMENT = "https://conformance-test.local/client-metadata.json"  # what the suite expects
 
 
 def client(corvid, url):
@@ -59,11 +64,24 @@ def client(corvid, url):
             return None
         return ("suite", *calls[len(results) - 1])
 
-    results, done = use(corvid, {"suite": {"type": "http", "url": url}}, next_call)
-    for result in results:
-        print(result)
-    print(done.stderr, file=sys.stderr)
-    return done.returncode
+    server = {"type": "http", "url": url}
+    if "client_secret" in context:
+        server["oauth"] = {"clientId": context["client_id"], "issuer": context["issuer"],
+                           "clientSecret": context["client_secret"]}
+    if scenario == "auth/basic-cimd":
+        server["oauth"] = {"clientId": CLIENT_DOCUMENT}
+    with tempfile.TemporaryDirectory() as home:
+        for _ in range(MAX_LOGINS):
+            results, done = use(corvid, {"suite": server}, next_call, home=home)
+            for result in results:
+                print(result, flush=True)
+            print(done.stderr, file=sys.stderr)
+            if not any("corvid plugins login suite" in result for result in results):
+                return done.returncode
+            code = log_in(corvid, "suite", home)
+            if code:
+                return code
+    return 1
 
 
 def main():
@@ -80,7 +98,7 @@ def main():
     modules = options.suite.resolve() / "node_modules"
     command = [sys.executable, __file__, "--corvid", options.corvid, "--client"]
     suite = [modules / "node/bin/node", modules / "@modelcontextprotocol/conformance/dist/index.js",
-             "client", "--command", shlex.join(map(str, command))]
+             "client", "--timeout", "120000", "--command", shlex.join(map(str, command))]
     if options.scenario:
         return subprocess.run([*suite, "--scenario", options.scenario, "--verbose"]).returncode
     failed = False

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -31,10 +32,10 @@ def install(folder, packages):
     return True
 
 
-def use(corvid, servers, next_call, work=None):
+def use(corvid, servers, next_call, work=None, home=None):
     """`corvid run` with a model that makes the calls that next_call(results) gives, until None.
 
-    Returns their results and the finished process.
+    Returns their results and the finished process. `home` has what Corvid keeps.
     """
     def turn(messages):
         results = [message["content"] for message in messages if message["role"] == "tool"]
@@ -46,13 +47,34 @@ def use(corvid, servers, next_call, work=None):
         asked = {key: value for key, value in asked.items() if value is not None}
         return {"calls": [{"tool": "mcp", "arguments": asked}]}
 
-    with tempfile.TemporaryDirectory() as home, ScriptedModel(turn) as model:
+    with tempfile.TemporaryDirectory() as scratch, ScriptedModel(turn) as model:
+        home = home or scratch
         if work is None:
             work = pathlib.Path(home) / "work"
-            work.mkdir()
-        config = pathlib.Path(home) / "servers.json"
-        config.write_text(json.dumps({"mcpServers": servers}))
-        environment = {"HOME": home, "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-        done = subprocess.run([corvid, "run", "--model", model.url, "--mcp", config, "go"],
-                              cwd=work, env=environment, capture_output=True, text=True)
+            work.mkdir(exist_ok=True)
+        done = subprocess.run([corvid, "run", "--model", model.url, "--mcp",
+                               config_of(home, servers), "go"],
+                              cwd=work, env=environment(home), capture_output=True, text=True)
         return model.results(), done
+
+
+def config_of(home, servers):
+    config = pathlib.Path(home) / "servers.json"
+    config.write_text(json.dumps({"mcpServers": servers}))
+    return config
+
+
+def environment(home):
+    return {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+
+
+def log_in(corvid, name, home):
+    """`corvid plugins login`, and the browser: the exit code. The servers are those of use()."""
+    command = [corvid, "plugins", "login", name, "--mcp", pathlib.Path(home) / "servers.json"]
+    with subprocess.Popen(command, cwd=home, env=environment(home), stdout=subprocess.PIPE,
+                          text=True) as login:
+        for line in login.stdout:
+            print(line, end="", flush=True)
+            if line.startswith("http"):
+                urllib.request.urlopen(line.strip()).read()
+    return login.returncode

@@ -58,6 +58,17 @@ TEST(McpConfig, CommandsAndTheirEnvironmentTakeVariablesToo) {
   EXPECT_EQ(spec.shown, "run --key=${TOKEN} $TOKEN ${ with K=${TOKEN}");
 }
 
+TEST(McpConfig, AClientThatTheServerKnowsHasItsOwnPlace) {
+  const McpServerSpec spec = parse(
+      R"({"url":"https://a.example","oauth":{"clientId":"us","clientSecret":"${TOKEN}",
+          "issuer":"https://i.example","scopes":["a","b c"]}})");
+  EXPECT_EQ(spec.problem, "");
+  EXPECT_EQ(spec.oauth.client_id + " at " + spec.oauth.issuer, "us at https://i.example");
+  EXPECT_EQ(spec.oauth.client_secret.reveal(), "hush-hush-hush");
+  EXPECT_THAT(spec.oauth.scopes, ElementsAre("a", "b", "c"));
+  EXPECT_EQ(spec.secrets.back().redacted("hush-hush-hush"), "[key]");
+}
+
 TEST(McpConfig, AVariableThatIsNotSetIsNamed) {
   EXPECT_EQ(parse(R"({"command":"run","args":["${NOWHERE}"]})").problem,
             "the environment variable NOWHERE is not set");
@@ -75,6 +86,9 @@ TEST(McpConfig, EntriesThatCannotBeUsedSayWhy) {
       {R"({"url":"http://user:key@a"})", "no key before the host"},
       {R"({"url":"http://"})", "must start with http"},
       {R"({"url":"http://a b"})", "must start with http"},
+      {R"({"url":"http://a","oauth":7})", "`oauth` must be an object"},
+      {R"({"url":"http://a","oauth":{"clientSecret":"b"}})", "nothing without `clientId`"},
+      {R"({"url":"http://a","oauth":{"scopes":"b"}})", "`oauth.scopes` must be a list"},
       {R"({"url":"http://a","headers":[]})", "`headers` must be an object"},
       {R"({"url":"http://a","headers":{"A b":"c"}})", "a name that cannot be used"},
       {R"({"url":"http://a","headers":{"Host":"b"}})", "a name that cannot be used"},

@@ -132,7 +132,8 @@ TEST_F(McpHttpTest, ATokenGoesAlongAndIsNeverShown) {
   EXPECT_EQ(add(2, 3), "Error: the MCP server it: it says: refused: Bearer [key] (1)");
 }
 
-TEST_F(McpHttpTest, AServerThatWantsALoginSaysHowToGiveOne) {
+TEST_F(McpHttpTest, AServerThatWantsAnotherTokenSaysSo) {
+  specify = [](McpServerSpec& spec) { spec.headers = {"authorization: Bearer wrong"}; };
   serve({"old", "wants a token"});
   EXPECT_THAT(list(), AllOf(HasSubstr("it answers 401"), HasSubstr("\"Authorization\"")));
 }

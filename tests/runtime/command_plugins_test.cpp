@@ -103,5 +103,31 @@ TEST_F(PluginsCommand, ServersOfTheProjectAreListedAndTrusted) {
   EXPECT_EQ(status_, 2);
 }
 
+// The browser gets the address as one argument, at a terminal alone.
+TEST_F(PluginsCommand, LogsInToAServerAndOutAgain) {
+  const auto log_in = [](const std::string& where) {
+    const std::string line = "python3 -B " CORVID_SOURCE_DIR
+                             "/tests/runtime/login_command.py " CORVID_BINARY " " +
+                             where + " 2>&1";
+    FILE* pipe = popen(line.c_str(), "r");
+    std::string out;
+    std::array<char, 4096> buffer;
+    while (std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe)) {
+      out.append(buffer.data(), n);
+    }
+    pclose(pipe);
+    return out;
+  };
+  const auto said = AllOf(HasSubstr("To log in, open this in your browser:\nhttp://127.0.0.1:"),
+                          HasSubstr("Logged in to it by http://127.0.0.1:"),
+                          HasSubstr("exit code 0\n"), HasSubstr("mode: 600\n"),
+                          HasSubstr("Forgot the login to it.\nThere is no login to it.\n"),
+                          Not(HasSubstr("token-token")));
+  EXPECT_THAT(log_in("terminal"), AllOf(said, HasSubstr("opened: ['http://127.0.0.1:")));
+  EXPECT_THAT(log_in("pipe"), AllOf(said, HasSubstr("opened: []")));
+  EXPECT_THAT(run("login it"), HasSubstr("No MCP server is named it."));
+  EXPECT_EQ(status_, 2);
+}
+
 }  // namespace
 }  // namespace corvid::runtime
