@@ -75,10 +75,11 @@ TEST_F(JobsTest, TakesInputAndItsEnd) {
 TEST_F(JobsTest, TypesIntoATerminal) {
   const std::string command = "python3 -q -i -c 'print(\"ready\", input.__name__)'";
   call("shell", {{"command", command}, {"background", true}, {"tty", true}});
-  call("shell", {{"job", 1}, {"input", "print(6 * 7)\n"}, {"timeout", 0}});
-  EXPECT_THAT(until(1, "42\n"), HasSubstr("42\n"));
-  call("shell", {{"job", 1}, {"input", "raise SystemExit(4)\n"}, {"timeout", 0}});
-  EXPECT_THAT(until(1, "[exit"), EndsWith("[exit 4]"));
+  const auto type = [&](const std::string& line) {  // what it says so soon is part of the answer
+    return call("shell", {{"job", 1}, {"input", line}, {"timeout", 0}});
+  };
+  EXPECT_THAT(until(1, "42\n", type("print(6 * 7)\n")), HasSubstr("42\n"));
+  EXPECT_THAT(until(1, "[exit", type("raise SystemExit(4)\n")), EndsWith("[exit 4]"));
 }
 
 TEST_F(JobsTest, IsStopped) {
