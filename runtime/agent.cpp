@@ -1,10 +1,5 @@
 #include "runtime/agent.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <csignal>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -61,13 +56,13 @@ std::string policy_json(const sandbox::Policy& policy) {
 }  // namespace
 
 struct Agent::Parts {
-  explicit Parts(AgentOptions given);
-  ~Parts();
+  Parts(AgentOptions given, Commons& commons);
 
   void open_past();
   void open_model();
   void open_remote();
   void open_local();
+  void load_own();
   std::string chat_format() const;
   bool has_profile() const;
   void load_plugins();
@@ -76,19 +71,18 @@ struct Agent::Parts {
   asio::awaitable<bool> may_reach(std::string host);
 
   AgentOptions options;
-  asio::io_context io{1};
-  asio::thread_pool workers{2};
-  Approvals approvals{io.get_executor()};
-  asio::thread_pool journal_thread{1};
+  Commons& commons;
+  Approvals approvals;
 
-  std::unique_ptr<memory::Journal> journal;
+  memory::Journal& journal;
   memory::SessionInfo info;
   std::vector<memory::Step> steps;
   memory::SessionHeader header;  // as it stands now
   std::vector<std::string> notices;
 
-  std::optional<LocalModel> local;
-  std::unique_ptr<EngineThread> engine;
+  std::optional<LocalModel> own_model;  // where there is none in common
+  std::unique_ptr<EngineThread> own_engine;
+  const LocalModel* local = nullptr;  // null: the model is remote
   std::unique_ptr<Dialogue> dialogue;
 
   std::unique_ptr<sandbox::Sandbox> sandbox;
@@ -100,8 +94,11 @@ struct Agent::Parts {
   std::optional<Session> session;
 };
 
-Agent::Parts::Parts(AgentOptions given) : options(std::move(given)) {
-  journal = memory::Journal::open(sessions_file());
+Agent::Parts::Parts(AgentOptions given, Commons& commons)
+    : options(std::move(given)),
+      commons(commons),
+      approvals(commons.io),
+      journal(commons.journal()) {
   open_past();
   sandbox = sandbox::make_sandbox(policy_of(options.settings.sandbox, header.workspace));
   sandbox->ask_about_hosts([this](std::string host) { return may_reach(std::move(host)); });
@@ -116,7 +113,7 @@ Agent::Parts::Parts(AgentOptions given) : options(std::move(given)) {
     notices.push_back(std::move(missing));
   }
 
-  context.emplace(tools::ToolContext{*sandbox, *files, workers});
+  context.emplace(tools::ToolContext{*sandbox, *files, commons.workers});
   context->spill_folder = cache_folder() / "outputs" / info.id;
   context->approve = [this](tools::Request request) {
     return approvals.decide(std::move(request));
@@ -128,27 +125,19 @@ Agent::Parts::Parts(AgentOptions given) : options(std::move(given)) {
   }
   events.emplace(info.id);
   Session::Past past{info.id, replay(info, steps, header), static_cast<std::int64_t>(steps.size())};
-  const Session::Rooms rooms{io.get_executor(), *dialogue,      toolbox, *context,
-                             *journal,          journal_thread, *events};
+  const Session::Rooms rooms{
+      commons.io, *dialogue, toolbox, *context, journal, commons.journal_thread, *events};
   session.emplace(std::move(past), rooms, SessionOptions{options.settings.max_steps});
-}
-
-// The io thread's work ends before what it uses does.
-Agent::Parts::~Parts() {
-  session.reset();
-  workers.stop();
-  journal_thread.join();
-  workers.join();
 }
 
 // The journaled session to go on with, or the beginnings of a new one.
 void Agent::Parts::open_past() {
   if (options.id) {
-    const auto found = journal->find(*options.id);
+    const auto found = journal.find(*options.id);
     if (!found && options.id->empty()) throw RuntimeError("There is no session yet.", kUsage);
     if (!found) throw RuntimeError("There is no session " + *options.id + ".", kUsage);
     info = *found;
-    steps = journal->steps(info.id);
+    steps = journal.steps(info.id);
     header = current_header(info, steps);
   } else {
     header.seed = random_seed();
@@ -161,7 +150,7 @@ void Agent::Parts::open_past() {
 }
 
 void Agent::Parts::open_model() {
-  if (is_url(header.model)) {
+  if (!commons.model && is_url(header.model)) {
     open_remote();
   } else {
     open_local();
@@ -175,30 +164,46 @@ void Agent::Parts::open_remote() {
   header.model_fingerprint.clear();
   header.chat_format = "chat-completions/1";
   RemoteOptions remote = remote_options(options.settings, header.model);
-  dialogue = make_remote_dialogue(io.get_executor(), std::move(remote));
+  dialogue = make_remote_dialogue(commons.io, std::move(remote));
 }
 
 void Agent::Parts::open_local() {
+  std::shared_ptr<Timeline> timeline;
+  EngineThread* engine = nullptr;
+  if (commons.model) {
+    local = &commons.model->model;
+    engine = &commons.model->engine;
+    timeline = engine->pooled_timeline(commons.model->owner);
+  } else {
+    load_own();
+    local = &*own_model;
+    engine = own_engine.get();
+    timeline = engine->new_timeline();
+  }
+  header.model = local->name == kBuiltinModel ? local->name : fs::canonical(local->name).string();
+  header.model_fingerprint = local->engine->fingerprint();
+  header.chat_format =
+      std::string(local->format->name()) + "/" + std::to_string(local->format->version());
+  LocalOptions local_options{.thinking = options.settings.thinking,
+                             .sampling = local->sampling,
+                             .seed = header.seed + steps.size()};
+  const SamplingSettings& sampling = options.settings.sampling;
+  if (sampling.temperature) local_options.sampling.temperature = *sampling.temperature;
+  if (sampling.top_p) local_options.sampling.top_p = *sampling.top_p;
+  if (sampling.min_p) local_options.sampling.min_p = *sampling.min_p;
+  dialogue = std::make_unique<LocalDialogue>(*local, *engine, std::move(timeline), local_options);
+}
+
+void Agent::Parts::load_own() {
   const bool builtin = header.model == kBuiltinModel;
   auto file = builtin ? builtin_model_file() : model::GgufFile::open(header.model);
-  if (!builtin) header.model = fs::canonical(header.model).string();
-  header.model_fingerprint = file->fingerprint();
   model::EngineOptions engine_options;
   engine_options.backend = options.settings.backend;
   engine_options.gpu = options.gpu;
   engine_options.gpu.cache_folder = kernels_folder().string();
   engine_options.on_progress = options.on_loading;
-  local = load_local_model(std::move(file), std::move(engine_options), chat_format());
-  header.chat_format =
-      std::string(local->format->name()) + "/" + std::to_string(local->format->version());
-  engine = std::make_unique<EngineThread>(local->engine);
-  const SamplingSettings& sampling = options.settings.sampling;
-  if (sampling.temperature) local->sampling.temperature = *sampling.temperature;
-  if (sampling.top_p) local->sampling.top_p = *sampling.top_p;
-  if (sampling.min_p) local->sampling.min_p = *sampling.min_p;
-  LocalOptions local_options{.thinking = options.settings.thinking,
-                             .seed = header.seed + steps.size()};
-  dialogue = std::make_unique<LocalDialogue>(*local, *engine, local_options);
+  own_model = load_local_model(std::move(file), std::move(engine_options), chat_format());
+  own_engine = std::make_unique<EngineThread>(own_model->engine);
 }
 
 // A session goes on in the format that it began with, as long as its model is the same.
@@ -220,7 +225,7 @@ void Agent::Parts::load_plugins() {
     }
     return;
   }
-  plugins::PluginHost host{io.get_executor(), plugin_state_folder(header.workspace), {}};
+  plugins::PluginHost host{commons.io, plugin_state_folder(header.workspace), {}};
   host.notice = [this](std::string_view text) {
     if (events) events->publish(Notice{std::string(text)});
   };
@@ -256,12 +261,12 @@ void Agent::Parts::offer() {
 void Agent::Parts::enter_journal() {
   if (!options.id) {
     offer();
-    info.id = journal->create(header);
+    info.id = journal.create(header);
     info.header = header;
   } else if (!same_model(current_header(info, steps), header)) {
     offer();
     memory::Step step = model_step(header);
-    step.seq = journal->append(info.id, step);
+    step.seq = journal.append(info.id, step);
     steps.push_back(std::move(step));
   }
 }
@@ -273,12 +278,10 @@ asio::awaitable<bool> Agent::Parts::may_reach(std::string host) {
   co_return verdict.allowed;
 }
 
-Agent::Agent(AgentOptions options) : parts_(std::make_unique<Parts>(std::move(options))) {}
+Agent::Agent(AgentOptions options, Commons& commons)
+    : parts_(std::make_unique<Parts>(std::move(options), commons)) {}
 Agent::~Agent() = default;
 
-asio::io_context& Agent::io() {
-  return parts_->io;
-}
 Session& Agent::session() {
   return *parts_->session;
 }
@@ -297,6 +300,9 @@ Approvals& Agent::approvals() {
 std::vector<std::string> Agent::jobs() const {
   return parts_->toolbox.find("shell")->background();
 }
+std::int64_t Agent::steps() const {
+  return static_cast<std::int64_t>(parts_->steps.size());
+}
 const memory::SessionInfo& Agent::info() const {
   return parts_->info;
 }
@@ -307,31 +313,6 @@ void Agent::begin(EventSink& sink) {
   events.publish(SessionStarted{parts_->dialogue->description(), parts_->header.workspace,
                                 parts_->options.id.has_value()});
   for (const std::string& notice : parts_->notices) events.publish(Notice{notice});
-}
-
-Outcome Agent::run(std::string prompt) {
-  Outcome outcome;
-  std::exception_ptr failure;
-  asio::signal_set signals(io(), SIGINT, SIGTERM, SIGHUP);
-  bool interrupted = false;
-  std::function<void(boost::system::error_code, int)> on_signal =
-      [&](boost::system::error_code error, int) {
-        if (error) return;
-        if (std::exchange(interrupted, true)) std::_Exit(kInterrupted);  // all is on disk
-        session().interrupt();
-        signals.async_wait(on_signal);
-      };
-  signals.async_wait(on_signal);
-  asio::co_spawn(io(), session().prompt(std::move(prompt)),
-                 [&](std::exception_ptr error, Outcome value) {
-                   failure = error;
-                   outcome = std::move(value);
-                   io().stop();  // a server may hold a stream open that has said all it will
-                 });
-  io().restart();
-  io().run();
-  if (failure) std::rethrow_exception(failure);
-  return outcome;
 }
 
 }  // namespace corvid::runtime

@@ -1,12 +1,12 @@
-// A session with everything it needs, put together: model, tools, sandbox, journal, io.
+// A session with everything it needs, put together: model, tools, sandbox, journal.
 //
-// Made new or from the journal; used by the commands and by the interactive terminal. One thread
-// (the one that calls io().run()) is the io thread of all its parts. The constructor loads a local
-// model, which may take a while; nothing is sent to a remote one before the first prompt. Throws
-// RuntimeError, ModelError, MemoryError or SandboxError with what to do.
+// Made new or from the journal; used by the commands, the interactive terminal and the server. The
+// constructor is for the journal thread, or for before anything runs there; it loads a local model
+// when there is none in common, which may take a while; nothing is sent to a remote one before the
+// first prompt. Throws RuntimeError, ModelError, MemoryError or SandboxError with what to do. All
+// else is for the io thread. Ends when no turn and no settling is under way.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -17,6 +17,7 @@
 #include "memory/journal.h"
 #include "model/compute/gpu_options.h"
 #include "runtime/approvals.h"
+#include "runtime/commons.h"
 #include "runtime/session.h"
 #include "runtime/settings.h"
 
@@ -24,7 +25,8 @@ namespace corvid::runtime {
 
 struct AgentOptions {
   Settings settings;              // what the command line says is in them
-  std::string model;              // file or URL; empty: the session's own, or as the settings say
+  std::string model;              // file or URL; empty: the session's own, or as the settings say;
+                                  // where there is one in common it is that
   model::GpuOptions gpu;          // of a local model
   std::string chat_format;        // of a local model; empty: the session's own, or the file's
   std::filesystem::path cwd;      // the workspace; empty: the session's own, or the current folder
@@ -35,10 +37,9 @@ struct AgentOptions {
 
 class Agent {
  public:
-  explicit Agent(AgentOptions options);
+  Agent(AgentOptions options, Commons& commons);
   ~Agent();
 
-  asio::io_context& io();
   Session& session();
   EventBus& events();
   const Dialogue& dialogue() const;
@@ -46,13 +47,10 @@ class Agent {
   Approvals& approvals();                 // by default nobody is asked
   std::vector<std::string> jobs() const;  // of the session, that run in the background
   const memory::SessionInfo& info() const;
+  std::int64_t steps() const;  // of the journal, when this was made
 
   // Adds a sink and tells it how the session begins: what it is, and what people should know.
   void begin(EventSink& sink);
-
-  // One prompt from start to end, for programs that do nothing else: runs io(). Ctrl-C once stops
-  // the turn and keeps everything, twice leaves at once.
-  Outcome run(std::string prompt);
 
  private:
   struct Parts;

@@ -11,6 +11,7 @@
 #include "model/text/chat_format.h"
 #include "runtime/commands.h"
 #include "runtime/common_flags.h"
+#include "runtime/lone_agent.h"
 #include "runtime/sinks.h"
 #include "runtime/terminal_output.h"
 #include "runtime/terminal_sink.h"
@@ -174,10 +175,10 @@ void run_task(const CommonFlags& flags, AgentOptions options, const std::string&
   EventSink* sink = &plain;
   if (isatty(STDOUT_FILENO)) sink = &terminal;
   if (flags.json) sink = &json;
-  Agent agent(std::move(options));
-  if (flags.stats) agent.events().add(stats);
-  agent.begin(*sink);
-  const Outcome outcome = agent.run(task);
+  LoneAgent lone(std::move(options));
+  if (flags.stats) lone.agent().events().add(stats);
+  lone.agent().begin(*sink);
+  const Outcome outcome = lone.run(task);
   if (outcome.code != kOk) throw CLI::RuntimeError(outcome.code);
 }
 

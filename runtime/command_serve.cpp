@@ -4,6 +4,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -36,6 +37,7 @@ struct Flags {
   std::string model = kBuiltinModel, backend = "auto", chat_format, key_file;
   ServeOptions options;
   std::string kv_disk;
+  std::vector<std::string> workspaces;
   int threads = 0, context = 0;
   model::GpuOptions gpu;
 };
@@ -69,7 +71,18 @@ LocalModel load_model(const Flags& flags) {
   return load_local_model(std::move(file), engine, flags.chat_format);
 }
 
+// Where the agent's sessions may work: the current folder, and what is named besides.
+std::vector<std::filesystem::path> read_workspaces(const std::vector<std::string>& named) {
+  std::vector<std::filesystem::path> workspaces = {std::filesystem::current_path()};
+  for (const std::string& folder : named) {
+    workspaces.push_back(std::filesystem::canonical(expand_home(folder)));
+  }
+  return workspaces;
+}
+
 void serve(Flags flags) {
+  flags.options.settings = load_settings(settings_file());
+  flags.options.workspaces = read_workspaces(flags.workspaces);
   flags.options.access.keys = read_keys(flags.key_file);
   flags.options.access.hosts.push_back(flags.options.host);
   LocalModel model = load_model(flags);
@@ -140,6 +153,11 @@ void add_serve_command(CLI::App& app) {
       ->add_option("--allow-origin", options.access.origins,
                    "Web pages that may use this server, such as https://app.example.com")
       ->type_name("URL");
+  command
+      ->add_option("--workspace", flags->workspaces,
+                   "A folder that the agent's sessions may work in, besides the current one")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory);
   command->footer(kFooter);
   command->callback([flags] { serve(*flags); });
 }

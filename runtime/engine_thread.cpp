@@ -15,8 +15,8 @@ constexpr int kPrefillChunkTokens = 256;
 // One request on its way. All but the constructor runs on the engine thread.
 class EngineThread::Job {
  public:
-  Job(std::shared_ptr<Timeline> timeline, std::stop_token stop)
-      : timeline_(std::move(timeline)), stop_(std::move(stop)) {}
+  Job(std::shared_ptr<Timeline> timeline, ContextPool& pool, std::stop_token stop)
+      : timeline_(std::move(timeline)), pool_(pool), stop_(std::move(stop)) {}
   virtual ~Job() = default;
 
   const Timeline* timeline() const { return timeline_.get(); }
@@ -58,14 +58,27 @@ class EngineThread::Job {
   virtual void stepped() = 0;
   virtual void answer(std::exception_ptr error) = 0;
 
-  model::Context& context(model::Engine& engine) {
-    if (!timeline_->context) timeline_->context = engine.new_context();
-    return *timeline_->context;
+  // The timeline's context, equal to the beginning of `tokens` as far as that may be.
+  model::Context& context_for(model::Engine& engine, std::span<const model::Token> tokens) {
+    std::unique_ptr<model::Context>& context = timeline_->context;
+    if (timeline_->pooled_for) {
+      context = pool_.take(engine, tokens, *timeline_->pooled_for);
+    } else if (!context) {
+      context = engine.new_context();
+    }
+    return *context;
+  }
+  // The timeline does not need its context until its next request.
+  void give_back() {
+    if (!timeline_->pooled_for || !timeline_->context) return;
+    timeline_->held_tokens = timeline_->context->mark().n_tokens;
+    pool_.put(std::move(timeline_->context));
   }
 
   const std::shared_ptr<Timeline> timeline_;
 
  private:
+  ContextPool& pool_;
   const std::stop_token stop_;
   std::optional<model::Work> work_;
   bool started_ = false;
@@ -76,17 +89,15 @@ class EngineThread::Job {
 // speak.
 class EngineThread::ReplyJob : public Job {
  public:
-  // `pool` may be null: the context is the timeline's own.
-  ReplyJob(std::shared_ptr<Timeline> timeline, ReplyRequest request, std::stop_token stop,
-           ContextPool* pool)
-      : Job(std::move(timeline), std::move(stop)), request_(std::move(request)), pool_(pool) {}
+  ReplyJob(std::shared_ptr<Timeline> timeline, ContextPool& pool, ReplyRequest request,
+           std::stop_token stop)
+      : Job(std::move(timeline), pool, std::move(stop)), request_(std::move(request)) {}
   bool urgent() const override { return true; }
 
  private:
   std::optional<model::Work> start(model::Engine& engine) override {
     const std::span<const model::Token> prompt = request_.prompt;
-    if (pool_) timeline_->context = pool_->take(engine, prompt, request_.owner);
-    model::Context& context = this->context(engine);
+    model::Context& context = context_for(engine, prompt);
     // The last token is run again when it is there: its logits are wanted.
     reused_ =
         std::min(common_prefix(context.tokens(), prompt), static_cast<int>(prompt.size()) - 1);
@@ -122,13 +133,12 @@ class EngineThread::ReplyJob : public Job {
     }
     turn.usage.reused = reused_;
     generation_.reset();
-    if (pool_ && timeline_->context) pool_->put(std::move(timeline_->context));
+    give_back();
     if (error) return request_.on_done(std::move(turn), error);
     request_.on_done(std::move(turn), nullptr);
   }
 
   ReplyRequest request_;
-  ContextPool* const pool_;
   std::optional<model::Generation> generation_;
   int reused_ = 0;
   int n_new_ = 0;
@@ -137,18 +147,21 @@ class EngineThread::ReplyJob : public Job {
 // Computes the stripped prefix beside the old one and takes its place when it is complete.
 class EngineThread::SettleJob : public Job {
  public:
-  SettleJob(std::shared_ptr<Timeline> timeline, SettleRequest request, std::stop_token stop)
-      : Job(std::move(timeline), std::move(stop)), request_(std::move(request)) {}
+  SettleJob(std::shared_ptr<Timeline> timeline, ContextPool& pool, SettleRequest request,
+            std::stop_token stop)
+      : Job(std::move(timeline), pool, std::move(stop)), request_(std::move(request)) {}
   bool urgent() const override { return false; }
 
  private:
   std::optional<model::Work> start(model::Engine& engine) override {
-    const model::Context& old = context(engine);
+    model::Context& old = context_for(engine, request_.tokens);
+    const int held = timeline_->pooled_for ? timeline_->held_tokens : old.mark().n_tokens;
     common_ = common_prefix(old.tokens(), request_.tokens);
-    if (common_ == old.mark().n_tokens) return std::nullopt;  // nothing to drop
-    cost_.dropped = old.mark().n_tokens - common_;
+    if (common_ == held) return std::nullopt;  // nothing to drop
+    cost_.dropped = held - common_;
     chunk_ = std::min(kPrefillChunkTokens, engine.max_batch_tokens());
-    settled_ = old.fork();
+    if (!timeline_->pooled_for) beside_ = old.fork();  // from the pool it is a fork already
+    settled_ = beside_ ? beside_.get() : &old;
     settled_->rewind({common_});
     return next();
   }
@@ -156,21 +169,24 @@ class EngineThread::SettleJob : public Job {
     const std::span<const model::Token> left =
         std::span(request_.tokens).subspan(settled_->mark().n_tokens);
     if (left.empty()) {
-      timeline_->context = std::move(settled_);
+      settled_ = nullptr;
+      if (beside_) timeline_->context = std::move(beside_);
       return std::nullopt;
     }
     const std::size_t n = std::min(left.size(), static_cast<std::size_t>(chunk_));
-    return model::Work{settled_.get(), left.first(n), model::Rows::none};
+    return model::Work{settled_, left.first(n), model::Rows::none};
   }
   void stepped() override { cost_.prefilled = settled_->mark().n_tokens - common_; }
   void answer(std::exception_ptr error) override {
     if (settled_) cost_ = {};  // stopped before it was complete: the old context stays
-    settled_.reset();
+    beside_.reset();
+    give_back();
     request_.on_done(cost_, error);
   }
 
   SettleRequest request_;
-  std::unique_ptr<model::Context> settled_;
+  std::unique_ptr<model::Context> beside_;
+  model::Context* settled_ = nullptr;  // while it is not complete
   SettleRequest::Cost cost_;
   int common_ = 0;
   int chunk_ = 0;
@@ -195,21 +211,23 @@ std::shared_ptr<Timeline> EngineThread::new_timeline() {
           }};
 }
 
+std::shared_ptr<Timeline> EngineThread::pooled_timeline(std::uint64_t owner) {
+  std::shared_ptr<Timeline> timeline = new_timeline();
+  timeline->pooled_for = owner;
+  return timeline;
+}
+
 void EngineThread::submit(std::shared_ptr<Timeline> timeline, ReplyRequest request,
                           std::stop_token stop) {
   assert(!request.prompt.empty());
-  enqueue(std::make_unique<ReplyJob>(std::move(timeline), std::move(request), std::move(stop),
-                                     nullptr));
-}
-
-void EngineThread::submit(ReplyRequest request, std::stop_token stop) {
-  assert(!request.prompt.empty());
-  enqueue(std::make_unique<ReplyJob>(new_timeline(), std::move(request), std::move(stop), &pool_));
+  enqueue(
+      std::make_unique<ReplyJob>(std::move(timeline), pool_, std::move(request), std::move(stop)));
 }
 
 void EngineThread::submit(std::shared_ptr<Timeline> timeline, SettleRequest request,
                           std::stop_token stop) {
-  enqueue(std::make_unique<SettleJob>(std::move(timeline), std::move(request), std::move(stop)));
+  enqueue(
+      std::make_unique<SettleJob>(std::move(timeline), pool_, std::move(request), std::move(stop)));
 }
 
 void EngineThread::enqueue(std::unique_ptr<Job> job) {

@@ -1,7 +1,8 @@
 // The one thread that runs a model: it owns all contexts and steps the active ones together.
 //
 // Requests of one timeline run in the order they came; timelines run side by side, fair between
-// them. Requests without one share a pool of contexts. Settling runs only while no reply does.
+// them. A timeline has a context of its own, or borrows for each request the pooled one that holds
+// most of its prompt already. Settling runs only while no reply does.
 // submit() may be called from any thread; a request's callbacks come on the engine thread,
 // `on_done` exactly once. The destructor interrupts what is running and joins.
 #pragma once
@@ -11,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 #include <vector>
@@ -24,7 +26,9 @@ namespace corvid::runtime {
 // A context and its place in the queue. Filled, used and emptied by the engine thread alone; others
 // may look while none of its requests is under way.
 struct Timeline {
-  std::unique_ptr<model::Context> context;  // null before the first request
+  std::unique_ptr<model::Context> context;  // null before the first request; pooled: between them
+  std::optional<std::uint64_t> pooled_for;  // whose pooled contexts it borrows: owners share none
+  int held_tokens = 0;                      // pooled: by the context that was given back last
 };
 
 struct ReplyRequest {
@@ -36,7 +40,6 @@ struct ReplyRequest {
   model::Thinking thinking = model::Thinking::on;
   std::vector<model::ToolSpec> tools;  // as the constraint has them
   int max_tokens = 0;                  // 0: the room in the context
-  std::uint64_t owner = 0;             // of pooled contexts: owners share none
   struct Progress {
     const model::Delta& delta;
     double prefill_fraction = 1;
@@ -61,12 +64,10 @@ class EngineThread {
 
   const model::Engine& engine() const { return *engine_; }
   std::shared_ptr<Timeline> new_timeline();  // gone before this object
+  std::shared_ptr<Timeline> pooled_timeline(std::uint64_t owner);
 
   void submit(std::shared_ptr<Timeline> timeline, ReplyRequest request, std::stop_token stop);
   void submit(std::shared_ptr<Timeline> timeline, SettleRequest request, std::stop_token stop);
-  // A request of no timeline: it takes the pooled context that holds most of its prompt already,
-  // and leaves it there.
-  void submit(ReplyRequest request, std::stop_token stop);
 
  private:
   class Job;

@@ -81,6 +81,12 @@ Json fields(const Settled& e) {
 Json fields(const Notice& e) {
   return {{"type", "notice"}, {"text", e.text}};
 }
+Json fields(const ApprovalAsked& e) {
+  return {{"type", "approval_asked"}, {"id", e.id}, {"what", e.what}, {"flag", e.flag}};
+}
+Json fields(const ApprovalAnswered& e) {
+  return {{"type", "approval_answered"}, {"id", e.id}, {"answer", e.answer}};
+}
 Json fields(const Failed& e) {
   return {{"type", "failed"}, {"message", e.message}, {"exit_code", e.exit_code}};
 }

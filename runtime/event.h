@@ -59,19 +59,27 @@ struct Settled {
 struct Notice {
   std::string text;
 };  // for people; nothing is wrong
+struct ApprovalAsked {
+  std::string id, what, flag;
+};
+struct ApprovalAnswered {
+  std::string id, answer;  // "no", "once", "always"
+};
 struct Failed {
   std::string message;
   int exit_code = 1;
 };
 
-using EventBody = std::variant<SessionStarted, Prompted, Progress, ReasoningDelta, ContentDelta,
-                               CallDelta, StepFinished, CallStarted, CallOutput, CallFinished,
-                               TurnFinished, Settled, Notice, Failed>;
+using EventBody =
+    std::variant<SessionStarted, Prompted, Progress, ReasoningDelta, ContentDelta, CallDelta,
+                 StepFinished, CallStarted, CallOutput, CallFinished, TurnFinished, Settled, Notice,
+                 ApprovalAsked, ApprovalAnswered, Failed>;
 
 struct Event {
-  std::uint64_t seq = 0;  // within the process's run of this session
+  std::uint64_t seq = 0;  // within the process's run of this session; 0: told by the journal
   std::string session;
   EventBody body;
+  std::int64_t step = 0;  // of the journal; 0: it is none
 };
 
 // One line of JSON, without the newline.

@@ -21,7 +21,8 @@ class EventBus {
  public:
   explicit EventBus(std::string session) : session_(std::move(session)) {}
   void add(EventSink& sink) { sinks_.push_back(&sink); }  // the sink outlives the bus
-  void publish(EventBody body) noexcept;
+  // `step`: of the journal, where the event is one.
+  void publish(EventBody body, std::int64_t step = 0) noexcept;
 
  private:
   std::string session_;

@@ -12,6 +12,7 @@
 #include "runtime/folders.h"
 #include "runtime/line_editor.h"
 #include "runtime/local_model.h"
+#include "runtime/lone_agent.h"
 #include "runtime/plugin_question.h"
 #include "runtime/terminal_sink.h"
 #include "runtime/terminal_text.h"
@@ -32,12 +33,12 @@ constexpr const char* kHelp =
 class Conversation {
  public:
   explicit Conversation(AgentOptions options, bool asks)
-      : agent_(std::move(options)),
+      : lone_(std::move(options)),
         out_(STDOUT_FILENO),
         sink_(out_),
         editor_({out_.has_cursor(), "> ", state_folder() / "history"}),
-        signals_(agent_.io(), SIGINT, SIGTERM, SIGHUP),
-        settled_(agent_.io()) {
+        signals_(lone_.io(), SIGINT, SIGTERM, SIGHUP),
+        settled_(lone_.io()) {
     signals_.add(SIGWINCH);
     signals_.add(SIGCONT);
     if (asks) {
@@ -59,7 +60,8 @@ class Conversation {
   void listen();
   void receive(int signal);
 
-  Agent agent_;
+  LoneAgent lone_;
+  Agent& agent_ = lone_.agent();
   TerminalOutput out_;
   TerminalSink sink_;
   LineEditor editor_;
@@ -79,11 +81,11 @@ ExitCode Conversation::run() {
   listen();
   agent_.begin(sink_);
   std::exception_ptr failure;
-  asio::co_spawn(agent_.io(), take_turns(), [&](std::exception_ptr error) {
+  asio::co_spawn(lone_.io(), take_turns(), [&](std::exception_ptr error) {
     failure = error;
-    agent_.io().stop();
+    lone_.io().stop();
   });
-  agent_.io().run();
+  lone_.io().run();
   if (failure) std::rethrow_exception(failure);
   if (n_prompts_ > 0)
     sink_.say("corvid --resume " + agent_.info().id + "  goes on with this session");
@@ -136,7 +138,7 @@ asio::awaitable<LineEditor::Line> Conversation::next_line(std::string question) 
 // In the background: the next prompt waits for it, typing does not.
 void Conversation::start_settling() {
   settling_ = true;
-  asio::co_spawn(agent_.io(), agent_.session().settle(), [this](std::exception_ptr error) {
+  asio::co_spawn(lone_.io(), agent_.session().settle(), [this](std::exception_ptr error) {
     settling_ = false;
     settled_.cancel();
     if (!error) return;
@@ -223,7 +225,7 @@ void Conversation::receive(int signal) {
   code_ = kInterrupted;
   agent_.session().interrupt();
   if (reading_) return editor_.wake(Wake::quit);
-  agent_.io().stop();
+  lone_.io().stop();
 }
 
 // Which keeps to its own tools.

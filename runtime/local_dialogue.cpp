@@ -34,12 +34,13 @@ asio::awaitable<Outcome> outcome_of(Listener<Outcome>& listener, OnDelta on_delt
 
 }  // namespace
 
-LocalDialogue::LocalDialogue(const LocalModel& model, EngineThread& engine, LocalOptions options)
+LocalDialogue::LocalDialogue(const LocalModel& model, EngineThread& engine,
+                             std::shared_ptr<Timeline> timeline, LocalOptions options)
     : model_(model),
       engine_(engine),
       options_(options),
       transcript_(model.tokenizer, model.format, options.thinking),
-      timeline_(engine.new_timeline()) {}
+      timeline_(std::move(timeline)) {}
 LocalDialogue::~LocalDialogue() = default;
 
 std::string LocalDialogue::description() const {
@@ -70,7 +71,7 @@ asio::awaitable<model::Turn> LocalDialogue::reply(OnDelta on_delta) {
   };
   request.format = model_.format;
   request.tokenizer = model_.tokenizer;
-  request.sampling = model_.sampling;
+  request.sampling = options_.sampling;
   request.sampling.seed = options_.seed + replies_++;
   request.thinking = transcript_.thinking();
   request.tools = tools_;

@@ -20,13 +20,16 @@ namespace corvid::runtime {
 
 struct LocalOptions {
   model::Thinking thinking = model::Thinking::on;
+  model::Sampling sampling;  // but for the seed, which each reply has its own of
   std::uint64_t seed = 0;
   int max_reply_tokens = 0;  // 0: half of the context
 };
 
 class LocalDialogue : public Dialogue {
  public:
-  LocalDialogue(const LocalModel& model, EngineThread& engine, LocalOptions options);
+  // The timeline is this dialogue's alone.
+  LocalDialogue(const LocalModel& model, EngineThread& engine, std::shared_ptr<Timeline> timeline,
+                LocalOptions options);
   ~LocalDialogue() override;
 
   std::string description() const override;
@@ -45,7 +48,7 @@ class LocalDialogue : public Dialogue {
   Transcript transcript_;
   std::vector<model::ToolSpec> tools_;
   std::uint64_t replies_ = 0;  // each has a seed of its own
-  std::shared_ptr<Timeline> timeline_;
+  const std::shared_ptr<Timeline> timeline_;
 };
 
 }  // namespace corvid::runtime

@@ -187,6 +187,36 @@ std::vector<Entry> replay(const memory::SessionInfo& session, std::span<const me
   return history;
 }
 
+std::vector<JournaledEvent> events_of(std::span<const memory::Step> steps) {
+  std::vector<JournaledEvent> events;
+  int replies = 0;
+  for (const memory::Step& step : steps) {
+    const auto add = [&](EventBody body, int after = 0) {
+      events.push_back({step.seq, after, std::move(body)});
+    };
+    const Json json = Json::parse(step.json);
+    if (step.kind == Kind::prompt) {
+      replies = 0;
+      add(Prompted{json.at("text")});
+    } else if (step.kind == Kind::turn) {
+      ++replies;
+      model::Turn turn = read_reply(step).turn;
+      const model::Stop stop = turn.stop;
+      std::string answer = turn.content;
+      add(StepFinished{std::move(turn)});
+      const bool is_over = stop == model::Stop::end || stop == model::Stop::interrupted;
+      if (is_over) add(TurnFinished{stop, std::move(answer), replies}, 1);
+    } else if (step.kind == Kind::result) {
+      add(CallFinished{json.at("name"), read_result(step)});
+    } else if (step.kind == Kind::settled) {
+      add(Settled{json.at("dropped_tokens"), json.at("prefilled")});
+    } else if (step.kind == Kind::notice) {
+      add(Notice{json.at("text")});
+    }
+  }
+  return events;
+}
+
 std::vector<std::pair<model::ToolCall, model::ToolResult>> unanswered(
     const std::vector<Entry>& history) {
   const auto* given = std::get_if<Results>(&history.back());

@@ -12,6 +12,7 @@
 
 #include "memory/journal.h"
 #include "runtime/dialogue.h"
+#include "runtime/event.h"
 
 namespace corvid::runtime {
 
@@ -37,6 +38,15 @@ bool same_model(const memory::SessionHeader& a, const memory::SessionHeader& b);
 // any other model are left out: such replies are rendered from their text.
 std::vector<Entry> replay(const memory::SessionInfo& session, std::span<const memory::Step> steps,
                           const memory::SessionHeader& now);
+
+// What the journal has been told of as events. The end of a turn is none of its steps: it comes
+// `after` the last of them.
+struct JournaledEvent {
+  std::int64_t step = 0;
+  int after = 0;
+  EventBody body;
+};
+std::vector<JournaledEvent> events_of(std::span<const memory::Step> steps);
 
 // Calls of the last reply that have no result (a crash came between), each with the one result it
 // gets now: "interrupted, effects unknown". Such a call is never run again.

@@ -53,7 +53,7 @@ class Session::Loop {
   asio::awaitable<model::Turn> reply();
   asio::awaitable<void> call_tools(std::vector<model::ToolCall> calls);
   asio::awaitable<void> finished(model::ToolCall call, model::ToolResult result);
-  asio::awaitable<void> record(memory::Step step);
+  asio::awaitable<std::int64_t> record(memory::Step step);
   OnDelta on_delta();
   template <typename T>
   asio::awaitable<T> interruptible(asio::awaitable<T> work);
@@ -160,8 +160,8 @@ asio::awaitable<void> Session::Loop::begin(std::string text) {
     in_step_ = false;
   }
   memory::Step step = prompt_step(text);
-  co_await record(std::move(step));
-  rooms_.events.publish(Prompted{text});
+  const std::int64_t seq = co_await record(std::move(step));
+  rooms_.events.publish(Prompted{text}, seq);
   if (in_step_) rooms_.dialogue.append(UserText{text});
   history_.emplace_back(UserText{std::move(text)});
   if (!in_step_) co_await rooms_.dialogue.replace(history_);
@@ -191,9 +191,9 @@ asio::awaitable<model::Turn> Session::Loop::reply() {
   }
   Reply reply{turn, rooms_.dialogue.verbatim()};
   memory::Step step = turn_step(reply);
-  co_await record(std::move(step));
+  const std::int64_t seq = co_await record(std::move(step));
   history_.emplace_back(std::move(reply));
-  rooms_.events.publish(StepFinished{turn});
+  rooms_.events.publish(StepFinished{turn}, seq);
   co_return turn;
 }
 
@@ -223,20 +223,20 @@ asio::awaitable<void> Session::Loop::finished(model::ToolCall call, model::ToolR
   co_await asio::this_coro::throw_if_cancelled(false);
   try {
     memory::Step step = result_step(call.name, result);
-    co_await record(std::move(step));
-    rooms_.events.publish(CallFinished{call.name, result});
+    const std::int64_t seq = co_await record(std::move(step));
+    rooms_.events.publish(CallFinished{call.name, result}, seq);
   } catch (const std::exception&) {
     unrecorded_ = std::current_exception();
   }
   co_await asio::this_coro::throw_if_cancelled(before);
 }
 
-// Returns when the step is on disk. Steps queue in order on the one journal thread.
-asio::awaitable<void> Session::Loop::record(memory::Step step) {
+// Returns its seq when the step is on disk. Steps queue in order on the one journal thread.
+asio::awaitable<std::int64_t> Session::Loop::record(memory::Step step) {
   step.seq = ++last_seq_;
   auto write = [this, step = std::move(step)] { return rooms_.journal.append(id_, step); };
   try {
-    co_await sandbox::offload(rooms_.journal_thread, std::move(write));
+    co_return co_await sandbox::offload(rooms_.journal_thread, std::move(write));
   } catch (...) {
     --last_seq_;
     throw;
@@ -270,8 +270,8 @@ asio::awaitable<void> Session::Loop::settle() {
   const Dialogue::SettleCost cost = co_await rooms_.dialogue.settle();
   if (cost.dropped_tokens == 0) co_return;
   memory::Step step = settled_step(cost);
-  co_await record(std::move(step));
-  rooms_.events.publish(Settled{cost.dropped_tokens, cost.prefilled});
+  const std::int64_t seq = co_await record(std::move(step));
+  rooms_.events.publish(Settled{cost.dropped_tokens, cost.prefilled}, seq);
 }
 
 Session::Session(Past past, Rooms rooms, SessionOptions options)

@@ -49,6 +49,8 @@ class TerminalSink : public EventSink {
   void show(const CallFinished& event);
   void show(const TurnFinished& event);
   void show(const Settled&) {}
+  void show(const ApprovalAsked&) {}  // the conversation asks by itself
+  void show(const ApprovalAnswered&) {}
   void show(const Notice& event);
   void show(const Failed& event);
 

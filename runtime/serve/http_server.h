@@ -46,6 +46,15 @@ class Exchange {
   std::shared_ptr<Connection> connection_;
 };
 
+// Calls when the client closes its connection, as long as this is there.
+struct OnHangUp {
+  OnHangUp(Exchange& exchange, std::function<void()> call) : exchange(exchange) {
+    exchange.on_hang_up(std::move(call));
+  }
+  ~OnHangUp() { exchange.on_hang_up(nullptr); }
+  Exchange& exchange;
+};
+
 struct HttpLimits {
   std::uint32_t head_bytes = 16 * 1024;
   std::uint64_t body_bytes = 16 * 1024 * 1024;

@@ -155,7 +155,6 @@ RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& servic
   job.thinking = thinking_;
   job.tools = request.tools;
   job.max_tokens = request.max_tokens;
-  job.owner = owner;
   std::stop_source stop = listener_.stop();
   job.on_progress = [box = box_, watch = watch_, stop](const ReplyRequest::Progress& progress) {
     StopTexts& stop_texts = watch->stop_texts;
@@ -169,7 +168,7 @@ RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& servic
   job.on_done = [box = box_](model::Turn turn, std::exception_ptr error) {
     box->put_outcome(std::move(turn), error);
   };
-  service.engine_.submit(std::move(job), stop.get_token());
+  service.engine_.submit(service.engine_.pooled_timeline(owner), std::move(job), stop.get_token());
 }
 
 asio::awaitable<RunningReply::Update> RunningReply::next(asio::steady_timer::time_point until) {

@@ -26,6 +26,7 @@ class ModelService {
   ~ModelService();
 
   const LocalModel& model() const { return model_; }
+  EngineThread& engine() { return engine_; }
   std::string name() const;  // as the APIs call it
   int context_tokens() const { return model_.engine->max_context_tokens(); }
 

@@ -20,15 +20,12 @@ using Clock = asio::steady_timer::clock_type;
 
 constexpr std::string_view kKeepAlive = ": waiting\n\n";
 constexpr const char* kRetryAfterSeconds = "5";
+constexpr std::uint64_t kSessionsOwner = 1;  // of the contexts of all sessions; no key's number
 
-// Calls when the client closes its connection, as long as this is there.
-struct OnHangUp {
-  OnHangUp(Exchange& exchange, std::function<void()> call) : exchange(exchange) {
-    exchange.on_hang_up(std::move(call));
-  }
-  ~OnHangUp() { exchange.on_hang_up(nullptr); }
-  Exchange& exchange;
-};
+std::vector<std::filesystem::path> workspaces_of(const ServeOptions& options) {
+  if (!options.workspaces.empty()) return options.workspaces;
+  return {std::filesystem::current_path()};
+}
 
 std::string models_json(const ModelService& service) {
   const Json model{{"id", service.name()},
@@ -46,6 +43,9 @@ Server::Server(const asio::any_io_executor& io, LocalModel model, ServeOptions o
     : io_(io),
       options_(std::move(options)),
       service_(std::move(model), options_.contexts),
+      commons_(io, SharedModel{service_.model(), service_.engine(), kSessionsOwner}),
+      sessions_(commons_, {options_.settings, workspaces_of(options_), options_.running,
+                           options_.keep_alive}),
       turnstile_(options_.running, options_.waiting) {
   if (options_.access.keys.empty() && !is_loopback(options_.host)) {
     throw RuntimeError(
@@ -68,11 +68,12 @@ Server::Server(const asio::any_io_executor& io, LocalModel model, ServeOptions o
 }
 
 Server::~Server() {
-  workers_.join();
+  commons_.finish();
 }
 
 void Server::stop() {
   http_->stop();
+  sessions_.stop();
 }
 
 std::string Server::url() const {
@@ -110,6 +111,7 @@ std::string Server::metrics() const {
   add("corvid_reply_tokens_total", "counter", totals.reply_tokens);
   add("corvid_requests_running", "gauge", turnstile_.running());
   add("corvid_requests_waiting", "gauge", turnstile_.waiting());
+  add("corvid_sessions_working", "gauge", sessions_.working());
   add("corvid_connections", "gauge", static_cast<std::int64_t>(http_->connections()));
   text += "# TYPE corvid_refused_total counter\n";
   for (const auto& [status, n] : refused_) {
@@ -157,6 +159,9 @@ asio::awaitable<void> Server::route(std::shared_ptr<Exchange> exchange) {
   const auto reply = kReplies.find(request.path);
   const auto page = kPages.find(request.path);
   const bool is_plain = reply == kReplies.end() && page == kPages.end();
+  if (request.method != "OPTIONS" && AgentSessions::has(request.path)) {
+    co_return co_await sessions_.handle(exchange);
+  }
   if (request.method == "OPTIONS" || is_plain) {
     HttpAnswer answer = plain_page(request);
     co_return co_await exchange->answer(std::move(answer));
@@ -173,7 +178,7 @@ asio::awaitable<HttpAnswer> Server::page(std::shared_ptr<Exchange> exchange, Pag
     const model::JsonDocument body(exchange->request().body, "the body");
     return make(body.root(), service_);
   };
-  auto making = sandbox::offload(workers_, std::move(work));
+  auto making = sandbox::offload(commons_.workers, std::move(work));
   HttpAnswer answer;
   answer.body = co_await std::move(making);
   co_return answer;
@@ -206,7 +211,7 @@ asio::awaitable<Server::Prepared> Server::prepare(std::shared_ptr<Exchange> exch
     const model::JsonDocument body(exchange->request().body, "the body");
     return read(body.root(), service_.name());
   };
-  auto reading = sandbox::offload(workers_, std::move(read_body));
+  auto reading = sandbox::offload(commons_.workers, std::move(read_body));
   ApiCall call = co_await std::move(reading);
   service_.recall(call.request, owner);
   auto render = [this, request = std::make_shared<ModelRequest>(std::move(call.request))] {
@@ -216,7 +221,7 @@ asio::awaitable<Server::Prepared> Server::prepare(std::shared_ptr<Exchange> exch
     prepared.call.request = std::move(*request);
     return prepared;
   };
-  auto rendering = sandbox::offload(workers_, std::move(render));
+  auto rendering = sandbox::offload(commons_.workers, std::move(render));
   Prepared prepared = co_await std::move(rendering);
   prepared.call.writer = std::move(call.writer);
   co_return prepared;

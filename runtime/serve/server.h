@@ -1,14 +1,13 @@
 // `corvid serve`: which path is answered by what.
 //
-// A request is read and rendered on the worker pool, waits its turn, and is told as the engine goes
-// on; a comment every few seconds keeps a silent stream alive. A client that hangs up ends its
-// reply within one step of the engine, and what has been computed stays for the next try. io thread
-// only.
+// A request to a model is read and rendered on the worker pool, waits its turn, and is told as the
+// engine goes on; a comment every few seconds keeps a silent stream alive. A client that hangs up
+// ends its reply within one step of the engine, and what has been computed stays for the next try.
+// io thread only.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -16,6 +15,7 @@
 #include <string>
 
 #include "runtime/serve/access.h"
+#include "runtime/serve/agent_sessions.h"
 #include "runtime/serve/http_server.h"
 #include "runtime/serve/model_service.h"
 #include "runtime/serve/turnstile.h"
@@ -30,6 +30,8 @@ struct ServeOptions {
   int waiting = 64;  // behind them; more are answered with 429
   HttpLimits limits;
   ContextPool::Options contexts;
+  Settings settings;                              // of the agent's sessions
+  std::vector<std::filesystem::path> workspaces;  // where they may work; empty: the current folder
   std::chrono::milliseconds keep_alive = std::chrono::seconds(5);
 };
 
@@ -71,7 +73,8 @@ class Server {
   const asio::any_io_executor io_;
   const ServeOptions options_;
   ModelService service_;
-  asio::thread_pool workers_{2};
+  Commons commons_;
+  AgentSessions sessions_;
   Turnstile turnstile_;
   std::map<int, std::int64_t> refused_;  // by status
   std::unique_ptr<HttpServer> http_;

@@ -59,6 +59,8 @@ std::vector<EventBody> one_of_each() {
           TurnFinished{model::Stop::end, "done", 2},
           Settled{100, 20},
           Notice{"hello"},
+          ApprovalAsked{"ask_1", "write /etc/x", "--writable /etc"},
+          ApprovalAnswered{"ask_1", "once"},
           Failed{"no model", 3}};
 }
 

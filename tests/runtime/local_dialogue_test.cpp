@@ -23,7 +23,8 @@ class LocalDialogueTest : public testing::Test {
   LocalDialogueTest() { open(); }
 
   void open() {
-    dialogue = std::make_unique<LocalDialogue>(scripted.model, engine, LocalOptions());
+    dialogue = std::make_unique<LocalDialogue>(scripted.model, engine, engine.new_timeline(),
+                                               LocalOptions());
     dialogue->append(Opening{"You are Corvid.", tools});
     messages = {{.role = Role::system, .content = "You are Corvid."}};
   }
@@ -234,7 +235,8 @@ TEST_F(LocalDialogueTest, AResumedConversationHasTheOfficialPromptAndTheModelsOw
   history.emplace_back(Reply{reply({.reasoning = "Good.", .content = "Done."}), ""});
   history.emplace_back(UserText{"and now?"});
 
-  dialogue = std::make_unique<LocalDialogue>(scripted.model, engine, LocalOptions());
+  dialogue = std::make_unique<LocalDialogue>(scripted.model, engine, engine.new_timeline(),
+                                             LocalOptions());
   const auto replace = [&]() -> asio::awaitable<bool> {
     co_await dialogue->replace(history);
     co_return true;
@@ -250,7 +252,7 @@ TEST_F(LocalDialogueTest, AResumedConversationHasTheOfficialPromptAndTheModelsOw
 }
 
 TEST_F(LocalDialogueTest, TwoDialoguesDecodeTogetherAndEachSaysItsOwn) {
-  LocalDialogue other(scripted.model, engine, LocalOptions());
+  LocalDialogue other(scripted.model, engine, engine.new_timeline(), LocalOptions());
   other.append(Opening{"Another.", {}});
   other.append(UserText{"x"});
   user("hi");

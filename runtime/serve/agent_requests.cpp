@@ -1,0 +1,83 @@
+#include "runtime/serve/agent_requests.h"
+
+#include <algorithm>
+
+#include "runtime/serve/api_error.h"
+
+namespace corvid::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+using model::JsonField;
+
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  return std::ranges::mismatch(path, folder).in2 == folder.end();
+}
+
+// The workspace that a request asks for, with its links resolved.
+fs::path read_cwd(const JsonField& field, const std::vector<fs::path>& workspaces) {
+  const fs::path asked = field.text();
+  if (!asked.is_absolute()) field.fail("'" + asked.string() + "' is not an absolute path");
+  std::error_code error;
+  const fs::path folder = fs::canonical(asked, error);
+  if (error || !fs::is_directory(folder, error)) {
+    field.fail("there is no folder '" + asked.string() + "'");
+  }
+  if (lies_in_one_of(folder, workspaces)) return folder;
+  throw ApiError(
+      403,
+      "cwd: sessions may work in the folder that the server was started in, and in those "
+      "of `corvid serve --workspace DIR`; '" +
+          folder.string() + "' is in none of them",
+      "cwd");
+}
+
+}  // namespace
+
+bool lies_in_one_of(const fs::path& path, const std::vector<fs::path>& folders) {
+  return std::ranges::any_of(folders,
+                             [&](const fs::path& folder) { return lies_in(path, folder); });
+}
+
+AgentOptions read_session(const JsonField& body, const Settings& defaults,
+                          const std::vector<fs::path>& workspaces) {
+  AgentOptions session{.settings = defaults};
+  const auto cwd = body.find("cwd");
+  session.cwd = cwd ? read_cwd(*cwd, workspaces) : workspaces.at(0);
+  Settings& settings = session.settings;
+  if (const auto on = body.find("thinking")) {
+    settings.thinking = on->boolean() ? model::Thinking::on : model::Thinking::off;
+  }
+  if (const auto n = body.find("max_steps")) {
+    settings.max_steps = static_cast<int>(n->integer(1, 100'000));
+  }
+  if (const auto value = body.find("temperature")) {
+    settings.sampling.temperature = value->number(0, 2);
+  }
+  if (const auto value = body.find("top_p")) settings.sampling.top_p = value->number(0, 1);
+  if (const auto value = body.find("min_p")) settings.sampling.min_p = value->number(0, 1);
+  return session;
+}
+
+std::string read_prompt(const JsonField& body) {
+  const JsonField field = body.at("text");
+  std::string text = field.text();
+  if (text.find_first_not_of(" \t\r\n") == text.npos) field.fail("it is empty");
+  return text;
+}
+
+Approvals::Answer read_answer(const JsonField& body) {
+  const JsonField field = body.at("answer");
+  const std::string word = field.text();
+  if (word == "once") return Approvals::Answer::once;
+  if (word == "always") return Approvals::Answer::always;
+  if (word != "no") field.fail("'" + word + "' is none of once, always, no");
+  return Approvals::Answer::no;
+}
+
+std::string_view name(Approvals::Answer answer) {
+  if (answer == Approvals::Answer::once) return "once";
+  return answer == Approvals::Answer::always ? "always" : "no";
+}
+
+}  // namespace corvid::runtime

@@ -1,0 +1,26 @@
+// What requests to /v1/sessions say. Any thread; reading throws ModelError or ApiError that name
+// the field.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/text/json_field.h"
+#include "runtime/agent.h"
+
+namespace corvid::runtime {
+
+bool lies_in_one_of(const std::filesystem::path& path,
+                    const std::vector<std::filesystem::path>& folders);
+
+// A new session: `settings` but for what the request says. Its folder is canonical, and in one of
+// the workspaces.
+AgentOptions read_session(const model::JsonField& body, const Settings& settings,
+                          const std::vector<std::filesystem::path>& workspaces);
+std::string read_prompt(const model::JsonField& body);
+Approvals::Answer read_answer(const model::JsonField& body);
+std::string_view name(Approvals::Answer answer);  // "once", "always", "no"
+
+}  // namespace corvid::runtime
