@@ -5,7 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "plugins/mcp_tool.h"
-#include "tests/plugins/plugin_bench.h"
+#include "tests/plugins/server_bench.h"
 
 namespace corvid::plugins {
 namespace {
@@ -17,35 +17,20 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-class McpHttpTest : public PluginTest {
+class McpHttpTest : public ServerTest {
  protected:
   // One server named `it`, of an era and with a mischief.
-  void serve(std::vector<std::string> how, McpPatience patience = {}) {
+  void serve(const std::vector<std::string>& how, McpPatience patience = {}) {
     McpServerSpec spec;
     spec.name = "it";
-    spec.url = start(std::move(how));
+    spec.url = start(how);
     spec.trusted = true;
     specify(spec);
     toolbox_.emplace();
     toolbox_->add(make_mcp_tool({spec}, patience));
   }
-  std::string start(std::vector<std::string> how) {
-    sandbox::ProcessSpec spec;
-    spec.argv = {"python3", CORVID_SOURCE_DIR "/tests/plugins/mcp_http_server.py"};
-    spec.argv.insert(spec.argv.end(), how.begin(), how.end());
-    spec.extra_environment = {{"PYTHONDONTWRITEBYTECODE", "1"}};
-    said_.clear();
-    spec.on_output = [this](std::string_view bytes) { said_ += bytes; };
-    server_ = tools::finish(io_, outside_->start(std::move(spec)));
-    io_.restart();
-    // The server before may still have something to note.
-    std::size_t at, end;
-    while ((at = said_.find(R"({"port")")) == said_.npos ||
-           (end = said_.find('\n', at)) == said_.npos) {
-      io_.run_one();
-    }
-    const int port = ordered_json::parse(said_.substr(at, end - at))["port"].get<int>();
-    return "http://127.0.0.1:" + std::to_string(port);
+  std::string start(const std::vector<std::string>& how) {
+    return "http://127.0.0.1:" + std::to_string(start_server("mcp_http_server.py", how));
   }
   // What the server noted of each request after the first line.
   std::vector<ordered_json> requests() {
@@ -74,14 +59,6 @@ class McpHttpTest : public PluginTest {
   }
 
   std::function<void(McpServerSpec&)> specify = [](McpServerSpec&) {};
-  sandbox::Policy open_ = [this] {
-    sandbox::Policy policy = policy_;
-    policy.mode = sandbox::Policy::Mode::off;
-    return policy;
-  }();
-  std::unique_ptr<sandbox::Sandbox> outside_ = sandbox::make_sandbox(open_);
-  std::string said_;
-  sandbox::Process server_;
 };
 
 TEST_F(McpHttpTest, ServersOfBothErasAreUsed) {

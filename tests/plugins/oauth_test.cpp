@@ -9,7 +9,7 @@
 #include "plugins/mcp_tool.h"
 #include "plugins/oauth_listener.h"
 #include "plugins/oauth_login.h"
-#include "tests/plugins/plugin_bench.h"
+#include "tests/plugins/server_bench.h"
 
 namespace corvid::plugins {
 namespace {
@@ -22,26 +22,14 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-class OAuthTest : public PluginTest {
+class OAuthTest : public ServerTest {
  protected:
   OAuthTest() { agree(); }
 
   void serve(const std::string& mischief = {}) {
-    sandbox::ProcessSpec spec;
-    spec.argv = {"python3", CORVID_SOURCE_DIR "/tests/plugins/oauth_server.py", mischief};
-    said_.clear();
     notices_.clear();
     asked_.clear();
-    spec.on_output = [this](std::string_view bytes) { said_ += bytes; };
-    server_ = tools::finish(io_, outside_->start(std::move(spec)));
-    io_.restart();
-    // The server before may still have something to note.
-    std::size_t at, end;
-    while ((at = said_.find(R"({"port")")) == said_.npos ||
-           (end = said_.find('\n', at)) == said_.npos) {
-      io_.run_one();
-    }
-    port_ = ordered_json::parse(said_.substr(at, end - at))["port"].get<int>();
+    port_ = start_server("oauth_server.py", {mischief});
     std::filesystem::remove(logins());
     begin_session();
   }
@@ -137,15 +125,8 @@ class OAuthTest : public PluginTest {
   }
 
   std::function<void(McpServerSpec&)> specify = [](McpServerSpec&) {};
-  sandbox::Policy open_ = [this] {
-    sandbox::Policy policy = policy_;
-    policy.mode = sandbox::Policy::Mode::off;
-    return policy;
-  }();
-  std::unique_ptr<sandbox::Sandbox> outside_ = sandbox::make_sandbox(open_);
-  std::string said_, notices_, page_;
+  std::string notices_, page_;
   std::vector<std::string> asked_;
-  sandbox::Process server_;
   int port_ = 0;
 };
 

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <future>
-
 #include "runtime/error.h"
 #include "tests/runtime/serving.h"
 
@@ -204,18 +202,6 @@ TEST(ServeAccess, WithoutAKeyItListensOnThisMachineAlone) {
 }
 
 // --- The engine's time ---------------------------------------------------------------------------
-
-// Holds the model before its first token until it is let go.
-struct Gate {
-  explicit Gate(TestServer& server) {
-    server.on_token([this](int n) {
-      if (n > 1) return;
-      arrived.set_value();
-      opened.get_future().wait();
-    });
-  }
-  std::promise<void> arrived, opened;
-};
 
 TEST(ServeLoad, MoreThanMayWaitAreToldToComeBack) {
   ServeOptions options;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <future>
 #include <span>
 
 #include "tests/runtime/serving.h"
@@ -178,18 +177,6 @@ TEST_F(ServeSessions, AStreamGoesOnOverTheRestartOfTheServer) {
   EXPECT_EQ(std::ranges::count(told, "prompted", &Told::type), 1);
   EXPECT_EQ(told.back().event["answer"], "Two.");
 }
-
-// Holds the model before a token until it is let go.
-struct Gate {
-  explicit Gate(TestServer& server) {
-    server.on_token([this](int n) {
-      if (n > 1) return;
-      arrived.set_value();
-      opened.get_future().wait();
-    });
-  }
-  std::promise<void> arrived, opened;
-};
 
 TEST_F(ServeSessions, ASecondPromptAtOnceIsRefused) {
   const std::string id = create();

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <functional>
+#include <future>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -72,6 +73,18 @@ class TestServer {
   std::unique_ptr<Server> server_;
   int port_ = 0;
   std::thread thread_;
+};
+
+// Holds the model before its first token until it is let go.
+struct Gate {
+  explicit Gate(TestServer& server) {
+    server.on_token([this](int n) {
+      if (n > 1) return;
+      arrived.set_value();
+      opened.get_future().wait();
+    });
+  }
+  std::promise<void> arrived, opened;
 };
 
 // "say" as a reply of the model: what a script is made of.
