@@ -176,9 +176,9 @@ class Gradient:
                           for i in range(0, len(targets), 1024)])
       part = [c for _, same in groups for c in same]
       counts = [int(np.count_nonzero(own)) for _, own in part]
-      scored += [(l.sum().item() / (len(c[0]) + 32), k, c) for k, (l, c) in enumerate(zip(loss[:sum(counts)].split(counts), part), len(scored))]
+      scored += [(l.sum().item() / (len(c[0]) + 32), c) for l, c in zip(loss[:sum(counts)].split(counts), part)]
     chosen = []
-    for _, _, c in sorted(scored, reverse=True):
+    for _, c in sorted(scored, key=lambda s: -s[0]):
       chosen.append(c)
       tokens -= len(c[0])
       if tokens <= 0:
