@@ -3,7 +3,7 @@ import os
 import re
 
 from chores import *
-from chores_tests import SCRIPTS, line_of, numbered, shown, spoken_script, test_script, verdict
+from chores_tests import FAILS, PASSES, SCRIPTS, counted, mark_of, shown, spoken_script, test_script, verdict
 from world import quote, shell
 
 
@@ -50,7 +50,10 @@ def count_passes(w):
 
   def play():
     lines = body((yield f"Run {script} to count the tests that pass.", shell(f"bash {quote(script)}")))
-    return numbered(line_of(lines, label) for label, expected, got in tests if expected == got), f"{plural(n, 'test')} {'passes' if n == 1 else 'pass'}."
+    good = [label for label, expected, got in tests if expected == got]
+    if good:
+      yield from counted(script, mark_of(PASSES, lines, good))
+    return f"{n} of them.", f"{plural(n, 'test')} {'passes' if n == 1 else 'pass'}."
   return Chore("tests", {}, dict(s=spoken_script(w, script)), play, "tests passing", dict(gives="number", value=str(n)))
 
 
@@ -72,7 +75,9 @@ def test_value(w):
 
   def play():
     lines = body((yield f"Run {script} to see the value it {kind}.", shell(f"bash {quote(script)}")))
-    return f"{line_of(lines, label)}\nIt {kind} {value}.", f"{label} fails: it {kind} {value}."
+    mark = mark_of(FAILS, lines, [label])
+    yield f"One fails. Keep the line with {mark}.", shell(f"bash {quote(script)} | grep {quote(mark)}")
+    return f"It {kind} {value}.", f"{label} fails: it {kind} {value}."
   return Chore("tests", {}, dict(s=spoken_script(w, script), n=wrap_name(w, label)), play, key, dict(gives="value", value=value))
 
 
@@ -111,5 +116,5 @@ def folder_tests(w):
   def play():
     yield f"Look for the test script in {d}.", shell(f"find {quote(d)} -type f")
     lines = body((yield f"Run {script}.", shell(f"bash {quote(script)}")))
-    return verdict(lines, bad)
+    return (yield from verdict(script, lines, bad))
   return Chore("tests", {}, dict(d=spoken_folder(w, d), i=in_folder(w, d)), play, "tests folder", dict(script=script))

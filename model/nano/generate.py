@@ -31,7 +31,7 @@ from chores_missing import missing
 from chores_pairs import append_both, bytes_of_kind, larger_folder, move_some, newer_of_two
 from chores_runs import count_passes, exit_code, folder_tests, test_value
 from chores_talk import refuse, talk
-from chores_tests import fix_tests, run_tests
+from chores_tests import fix_one, fix_tests, run_tests
 from chores_texts import find_empty, most_lines, search_after, search_file_count, search_function, text_lines
 from chores_values import nested_value, switch_value
 from chores_write import append, create_file, drop_line, set_value
@@ -50,10 +50,10 @@ FAMILIES = {  # family: (maker, weight)
     "mkdir": (make_folder, 4), "replace": (replace, 13), "set": (set_value, 8), "drop": (drop_line, 4), "tidy": (tidy, 2.5),
     "branch": (git_branch, 5), "log": (git_log, 7), "status": (git_status, 6), "diff": (git_diff, 5), "commit": (git_commit, 2), "git numbers": (git_numbers, 2.5),
     "passes": (count_passes, 2), "test value": (test_value, 3), "exit code": (exit_code, 2), "folder tests": (folder_tests, 2),
-    "tests": (run_tests, 12), "fix": (fix_tests, 30), "chain": (chain, 34), "refuse": (refuse, 7), "talk": (talk, 1.5),
+    "tests": (run_tests, 12), "fix": (fix_tests, 30), "fix one": (fix_one, 100), "chain": (chain, 34), "refuse": (refuse, 7), "talk": (talk, 1.5),
 }
 GIT = {"branch", "log", "status", "diff", "commit", "git numbers"}
-RUNS = {"tests", "fix", "passes", "test value", "exit code", "folder tests"}
+RUNS = {"tests", "fix", "fix one", "passes", "test value", "exit code", "folder tests"}
 ALONE = {"refuse", "talk", "chain", "missing"} | GIT | RUNS  # not joined with another chore
 LOOKS = ["branch", "log", "status"]  # of a repository: joined with each other
 SLOW = GIT | RUNS | {"chain", "missing"}
@@ -142,7 +142,7 @@ def conversation(seed, root, families=None):
         chore, text = opening(w, rng, names or [n for n in FAMILIES if i == 0 or n not in SLOW], not families)
       else:
         text = phrases.ask(rng, moods_of(chore), chore.slots, WORDS)
-      again = [] if chore.family == "two chores" else [phrases.ask(rng, moods_of(chore), chore.slots, WORDS) for _ in range(1 if turns else 10)]
+      again = [] if chore.family == "two chores" else [phrases.ask(rng, moods_of(chore), chore.slots, WORDS) for _ in range(1 if turns or chore.family == "fix one" else 10)]
       turns.append((text, play(w, chore), chore.family, again))
       before = chore
     return turns
