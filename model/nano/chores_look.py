@@ -406,9 +406,7 @@ def cell(w):
   slots = dict(f=spoken_file(w, path), c=columns[k], k=row[0], h=head)
 
   def play():
-    lines = body((yield f"Read {columns[k]} of {row[0]} from {path}.", shell(f"sed -n '1p;/^{row[0]}\\b/p' {quote(path)}")))
-    if len(lines) != 2:
-      raise ValueError("two rows begin alike")
-    pairs = ", ".join(f"{c} {v}" for c, v in zip(columns[:k + 1], row))
-    return f"{pairs}.", f"{columns[k]} of {row[0]} in {path} is {row[k]}."
+    cut = f"""NR==1{{for(i=1;i<=NF;i++)n[$i]=i}} $1=="{row[0]}" && n["{columns[k]}"]{{print $n["{columns[k]}"]}}"""
+    yield f"Read {columns[k]} of {row[0]} from {path}.", shell(f"awk -F '[,;\\t]' {quote(cut)} {quote(path)}")
+    return f"It is {row[k]}.", f"{columns[k]} of {row[0]} in {path} is {row[k]}."
   return Chore("cell", {}, slots, play, "cell", dict(file=path, gives="value", value=row[k]))
