@@ -175,7 +175,7 @@ def ask(rng, moods, slots, words, bare=False, plain=False):
   """
   moods = {k: v for k, v in moods.items() if v}
   # A mood is drawn by its number of templates, so that a chore can weigh them.
-  kinds = [k for k, v in moods.items() for _ in range(min(len(v), 24))]
+  kinds = [k for k, v in moods.items() for _ in range(min(len(v), 80))]
   mood = rng.choice(kinds)
   body = rng.choice(moods[mood])
   for name in re.findall(r"\{(\w+)\}", body):
