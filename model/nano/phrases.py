@@ -30,9 +30,9 @@ SYNONYMS = [
     (r"\bevery\b(?! single)", ["every", "each"]), (r"\beach\b", ["each", "every"]),
     (r"\bin total\b", ["in total", "altogether", "all in all", "overall", "together"]),
     (r"\bnamed\b", ["named", "called", "by the name of"]), (r"\bcalled\b", ["called", "named", "by the name of"]),
-    (r"\bmove\b", ["move", "move", "shift", "relocate", "transfer"]), (r"\bput\b", ["put", "place"]),
-    (r"\bfix\b", ["fix", "repair", "correct", "mend"]), (r"\brepair\b", ["repair", "fix", "correct"]),
-    (r"\brun\b", ["run", "run", "execute", "start", "launch"]), (r"\bcount\b(?= (?:the|all|how|every))", ["count", "count", "tally", "work out"]),
+    (r"\bmove\b", ["move", "move", "shift", "relocate", "transfer"]), (r"\bput\b(?!.*\bright\b)", ["put", "place"]),
+    (r"(?<!\ba )(?<!the )\bfix\b", ["fix", "repair", "correct", "mend"]), (r"\brepair\b", ["repair", "fix", "correct"]),
+    (r"(?<!\ba )(?<!the )(?<!test )(?<!last )\brun\b", ["run", "run", "execute", "start", "launch"]), (r"\bcount\b(?= (?:the|all|how|every))", ["count", "count", "tally", "work out"]),
     (r"\breplace\b(?=.*\b(?:by|with)\b)", ["replace", "replace", "exchange", "swap"]),
     (r"\bswap\b(?! out)(?=.*\b(?:by|with|for)\b)", ["swap", "exchange", "replace"]),
     (r"\btell me\b", ["tell me", "tell me", "let me know", "say", "inform me"]), (r"\bgive me\b", ["give me", "give me", "get me", "hand me", "let me have"]),
@@ -153,7 +153,7 @@ def fronted(body, slots, rng):
   """Sometimes says the place first: 'in the docs folder, how many files are there'. What comes first (or "{}"), and the rest."""
   if rng.random() > 0.16:
     return "{}", body
-  for slot, found in (("i", r" \{i\}"), ("f", r" (in|of|from|inside) \{f\}"), ("d", r" (in|of|from) \{d\}")):
+  for slot, found in (("i", r" \{i\}"), ("f", r" (in|of|from|inside) \{f\}(?![.\w])"), ("d", r" (in|of|from) \{d\}")):
     if slots.get(slot) and len(re.findall(found, body)) == 1 and body.count("{" + slot + "}") == 1:
       rest = re.sub(found, rng.choice(["", "", " there" if slot != "f" else " in it", " in there" if slot != "f" else " in that file"]), body)
       return expand(rng.choice(FRONT[slot]), rng), rest
