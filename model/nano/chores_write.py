@@ -276,7 +276,7 @@ def drop_line(w):
       yield f"It is at line {listing(at)}." if len(at) == 1 else f"It is at lines {listing(at)}.", shell(f"sed -i '{';'.join(x + 'd' for x in at)}' {quote(path)}")
       return "It is done.", f"Deleted {'line' if len(at) == 1 else 'lines'} {listing(at)} of {path}."
   else:
-    what = {"drop number": f"line {n}", "drop last": "the last line", "drop first": "the first line"}[kind]
+    what = {"drop number": f"line {n}", "drop last": "the last line", "drop first": "line 1"}[kind]
     code = {"drop number": f"{n}d", "drop last": "$d", "drop first": "1d"}[kind]
 
     def play():
