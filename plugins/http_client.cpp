@@ -122,6 +122,12 @@ struct HttpExchange::Parts {
     }
     curl().slist_free_all(headers);
   }
+  void stop() {
+    if (std::exchange(finished, true)) return;
+    curl().multi_remove_handle(multi->handle, easy);
+    failure = {HttpFailure::Kind::other, "it was stopped"};
+    tell();
+  }
 
   static std::size_t on_header(char* bytes, std::size_t, std::size_t n, void* data);
   static curl_socket_t on_connect(void* data, curlsocktype, curl_sockaddr* address);
@@ -389,6 +395,9 @@ void HttpExchange::expect_end() {
 }
 bool HttpExchange::finished() const {
   return parts_->finished;
+}
+void HttpExchange::stop() {
+  parts_->stop();
 }
 const HttpFailure& HttpExchange::failure() const {
   return parts_->failure;

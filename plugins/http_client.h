@@ -56,6 +56,7 @@ class HttpExchange {
   Reach peer() const;                                // where the other end lies
   void expect_end();                                 // a body that goes on after this is cut off
   bool finished() const;                             // nothing more will come
+  void stop();                                       // whoever waits finds it finished
   const HttpFailure& failure() const;                // when finished
 
  private:

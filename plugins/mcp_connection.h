@@ -36,6 +36,8 @@ class McpConnection {
   // cancellation tells the server and goes on as one.
   virtual asio::awaitable<McpMessage> request(McpRequest request) = 0;
   virtual asio::awaitable<void> notify(std::string method) = 0;
+  // Where the server can speak unasked only when it is listened to: from now on it is.
+  virtual void listen() {}
   void close() { lose("it was closed"); }
   virtual asio::any_io_executor executor() const = 0;
 
@@ -50,6 +52,7 @@ class McpConnection {
   void speak(std::string version) { version_ = std::move(version); }
 
   bool lost() const { return !why_lost_.empty(); }
+  const std::string& why_lost() const { return why_lost_; }
   // Lost in good order: the server wants a new connection, at once.
   bool expired() const { return expired_; }
   // Since the last time: that its list of tools has changed.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -19,7 +20,8 @@ using Wake = HttpExchange::Wake;
 using std::chrono::milliseconds;
 
 constexpr int kMaxResumptions = 20;  // of one stream, one after the other
-constexpr milliseconds kLongestRetry{60'000};
+constexpr milliseconds kLongestPause{60'000};
+constexpr milliseconds kShortestPause{100};  // before it is listened to again
 constexpr milliseconds kNoticePatience{10'000};
 constexpr std::size_t kMaxErrorBytes = 64 << 10;
 constexpr std::size_t kMaxSessionBytes = 1024;
@@ -49,13 +51,22 @@ std::string status_text(int status) {
 
 }  // namespace
 
+struct McpHttp::Stream {
+  void note(const SseParser& parser) {
+    if (!parser.last_id().empty()) last_event = parser.last_id();
+    if (const auto wanted = parser.retry()) retry = std::min(*wanted, kLongestPause);
+  }
+
+  std::string last_event;
+  milliseconds retry{1000};
+};
+
 struct McpHttp::Asked {
   std::int64_t id;
   std::string method;
   std::chrono::seconds patience;
   Clock::time_point deadline;
-  std::string last_event;  // where its stream goes on
-  milliseconds retry{1000};
+  Stream stream;
 };
 
 McpHttp::McpHttp(asio::any_io_executor io, std::string url, std::vector<std::string> headers,
@@ -65,7 +76,8 @@ McpHttp::McpHttp(asio::any_io_executor io, std::string url, std::vector<std::str
       url_(std::move(url)),
       headers_(std::move(headers)),
       login_(std::move(login)),
-      is_loopback_(is_loopback(url_)) {}
+      is_loopback_(is_loopback(url_)),
+      pause_(io_) {}
 
 bool McpHttp::deliver(McpMessage& answer) {
   const auto found = answers_.find(answer.id);
@@ -166,7 +178,7 @@ asio::awaitable<McpMessage> McpHttp::converse(McpRequest request, std::int64_t i
     }
     if (auto& answer = answers_[id]) co_return std::move(*answer);
     if (lost()) throw_lost();
-    const bool resumable = version() != kMcpNewEra && !asked.last_event.empty();
+    const bool resumable = version() != kMcpNewEra && !asked.stream.last_event.empty();
     if (!resumable || n_resumed == kMaxResumptions) {
       throw PluginError("it broke off without an answer to " + asked.method);
     }
@@ -199,18 +211,18 @@ asio::awaitable<void> McpHttp::await_head(HttpExchange& exchange, Asked& asked) 
 
 asio::awaitable<void> McpHttp::read_stream(HttpExchange& exchange, Asked& asked) {
   SseParser parser(kMaxMcpMessageBytes);
-  bool is_over = false;
-  while (!is_over && !answers_[asked.id] && !lost()) {
-    const std::string bytes = exchange.take();
-    is_over = bytes.empty() && exchange.finished();
-    if (is_over) parser.end();
-    parser.feed(bytes);
-    if (parser.overflowed()) lose("it sent an event of more than 8 MiB");
-    while (const auto event = parser.next()) hear(event->data);
-    if (bytes.empty() && !is_over) co_await wait(exchange, asked);
-  }
-  if (!parser.last_id().empty()) asked.last_event = parser.last_id();
-  if (const auto retry = parser.retry()) asked.retry = std::min(*retry, kLongestRetry);
+  while (hear_events(exchange, parser) && !answers_[asked.id]) co_await wait(exchange, asked);
+  asked.stream.note(parser);
+}
+
+// What has come; false when nothing more will.
+bool McpHttp::hear_events(HttpExchange& exchange, SseParser& parser) {
+  const bool is_over = exchange.finished();
+  parser.feed(exchange.take());
+  if (is_over) parser.end();
+  if (parser.overflowed()) lose("it sent an event of more than 8 MiB");
+  while (const auto event = parser.next()) hear(event->data);
+  return !is_over && !lost();
 }
 
 // Of an answer, or of an error.
@@ -259,13 +271,61 @@ asio::awaitable<McpMessage> McpHttp::refused(HttpExchange& exchange, Asked& aske
 
 asio::awaitable<std::unique_ptr<HttpExchange>> McpHttp::resume(Asked& asked) {
   const auto cancellation = co_await asio::this_coro::cancellation_state;
-  asio::steady_timer pause(io_, std::min(Clock::now() + asked.retry, asked.deadline));
+  asio::steady_timer pause(io_, std::min(Clock::now() + asked.stream.retry, asked.deadline));
   co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
   const bool cancelled = cancellation.cancelled() != asio::cancellation_type::none;
   if (cancelled || Clock::now() >= asked.deadline) give_up(asked, cancelled);
-  HttpRequest again = http({});
-  again.headers.push_back(header_line("Last-Event-ID", asked.last_event));
-  co_return client_.start(std::move(again));
+  co_return client_.start(get(asked.stream));
+}
+
+HttpRequest McpHttp::get(const Stream& stream) const {
+  HttpRequest get = http({});
+  if (!stream.last_event.empty()) {
+    get.headers.push_back(header_line("Last-Event-ID", stream.last_event));
+  }
+  return get;
+}
+
+// --- What a server of the old era says unasked. --------------------------------------------------
+
+void McpHttp::listen() {
+  auto work = hear_unasked(shared_from_this());
+  asio::co_spawn(io_, std::move(work), [self = shared_from_this()](std::exception_ptr error) {
+    if (error) self->lose("it could not be listened to");
+  });
+}
+
+void McpHttp::hang_up() {
+  if (heard_) heard_->stop();
+  pause_.cancel();
+}
+
+// A stream that brings nothing is opened again after pauses that grow.
+asio::awaitable<void> McpHttp::hear_unasked(std::shared_ptr<McpHttp> self) {
+  Stream stream;
+  milliseconds pause = kShortestPause;
+  while (!self->lost()) {
+    const std::string last = stream.last_event;
+    const bool goes_on = co_await self->hear_once(stream);
+    if (!goes_on) co_return;
+    pause = stream.last_event == last ? std::min(2 * pause, kLongestPause) : kShortestPause;
+    self->pause_.expires_after(std::max(pause, stream.retry));
+    co_await self->pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+// False when the server has no such stream, or no session any more.
+asio::awaitable<bool> McpHttp::hear_once(Stream& stream) {
+  heard_ = client_.start(get(stream));
+  const auto never = Clock::time_point::max();
+  while (heard_->status() == 0 && !heard_->finished()) co_await heard_->wait(never);
+  const int status = heard_->status();
+  if (status == 404 && !session_.empty()) expire();
+  if (status != 0 && (status != 200 || !is_type(*heard_, "text/event-stream"))) co_return false;
+  SseParser parser(kMaxMcpMessageBytes);
+  while (hear_events(*heard_, parser)) co_await heard_->wait(never);
+  stream.note(parser);
+  co_return !lost();
 }
 
 }  // namespace corvid::plugins

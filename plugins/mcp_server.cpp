@@ -69,6 +69,8 @@ McpServer::~McpServer() {
 }
 
 void McpServer::note_failure() {
+  why_broken_.clear();
+  if (connection_ && connection_->lost()) why_broken_ = ": " + connection_->why_lost();
   if (connection_) connection_->close();
   connection_.reset();
   tools_.reset();
@@ -82,7 +84,7 @@ asio::awaitable<void> McpServer::connect(tools::ToolContext& context) {
   tools_.reset();
   if (!spec_.problem.empty()) throw PluginError(spec_.problem);
   if (steady_clock::now() < not_before_) {
-    throw PluginError("it has broken down and is started again in some seconds");
+    throw PluginError("it has broken down and is started again in some seconds" + why_broken_);
   }
   co_await allow(context);
   for (int n_logins = 0;; ++n_logins) {
@@ -174,6 +176,7 @@ asio::awaitable<void> McpServer::shake_hands() {
   }
   connection_->speak(version.get<std::string>());
   co_await connection_->notify("notifications/initialized");
+  connection_->listen();
 }
 
 // PluginError when the server answers with an error.

@@ -69,7 +69,8 @@ class McpServer {
   McpTrust trust_;
   bool allowed_ = false;  // by the user, in this session
   std::optional<std::vector<McpTool>> tools_;
-  int n_failures_ = 0;  // one after the other
+  int n_failures_ = 0;      // one after the other
+  std::string why_broken_;  // ": it has ended"; may be empty
   std::chrono::steady_clock::time_point not_before_{};
 };
 

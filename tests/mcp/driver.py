@@ -1,7 +1,8 @@
-"""What the MCP suites share: servers from npm, and `corvid run` that uses them for a script."""
+"""What the MCP suites share: servers from npm, and Corvid that uses them for a script."""
 import json
 import os
 import pathlib
+import pty
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,8 @@ def install(folder, packages):
     if stamp.exists() and json.loads(stamp.read_text()) == packages:
         return True
     try:
-        subprocess.run(["npm", "install", "--fetch-retries", "0", "--no-audit", "--no-fund", "--prefix", folder, *packages],
+        subprocess.run(["npm", "install", "--fetch-retries", "0", "--no-audit", "--no-fund",
+                        "--prefix", folder, *packages],
                        check=True, timeout=1200, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError) as why:
@@ -32,10 +34,11 @@ def install(folder, packages):
     return True
 
 
-def use(corvid, servers, next_call, work=None, home=None):
+def use(corvid, servers, next_call, work=None, home=None, answer=None):
     """`corvid run` with a model that makes the calls that next_call(results) gives, until None.
 
-    Returns their results and the finished process. `home` has what Corvid keeps.
+    Returns their results and the finished process. `home` has what Corvid keeps. With `answer` it
+    is `corvid` on a terminal, where each question is answered so.
     """
     def turn(messages):
         results = [message["content"] for message in messages if message["role"] == "tool"]
@@ -52,10 +55,46 @@ def use(corvid, servers, next_call, work=None, home=None):
         if work is None:
             work = pathlib.Path(home) / "work"
             work.mkdir(exist_ok=True)
-        done = subprocess.run([corvid, "run", "--model", model.url, "--mcp",
-                               config_of(home, servers), "go"],
-                              cwd=work, env=environment(home), capture_output=True, text=True)
+        flags = ["--model", model.url, "--mcp", config_of(home, servers)]
+        if answer is None:
+            done = subprocess.run([corvid, "run", *flags, "go"], cwd=work, env=environment(home),
+                                  capture_output=True, text=True)
+        else:
+            done = type_to([corvid, *flags], answer, cwd=work,
+                           env={**environment(home), "TERM": "dumb"})
         return model.results(), done
+
+
+def type_to(command, answer, **where):
+    """Runs it on a terminal: one prompt, an answer to each question, and the end."""
+    keys, terminal = pty.openpty()
+    screen, seen = b"", 0
+
+    def sees(*words):  # the first of them that comes
+        nonlocal screen, seen
+        while not any(word in screen[seen:] for word in words):
+            try:
+                screen += os.read(keys, 4096)
+            except OSError:  # nobody has the terminal any more
+                return None
+        at, word = min((screen.find(word, seen), word) for word in words
+                       if word in screen[seen:])
+        seen = at + len(word)
+        return word
+
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal,
+                          start_new_session=True, **where) as process:
+        os.close(terminal)
+        if sees(b"> "):
+            os.write(keys, b"go\n")
+        while sees(b"answer: ", b"Done.") == b"answer: ":
+            os.write(keys, answer.encode() + b"\n")
+        if sees(b"> "):
+            os.write(keys, b"\x04")
+        while sees(b"\n"):
+            pass
+    os.close(keys)
+    return subprocess.CompletedProcess(command, process.returncode, "", screen.decode())
 
 
 def config_of(home, servers):

@@ -7,6 +7,7 @@ standard output, one JSON object a line.
 """
 import http.server
 import json
+import queue
 import sys
 import threading
 import time
@@ -17,6 +18,8 @@ from mcp_server import era, mischief
 sessions = []
 ended = set()
 waiting = {}  # by event id: the answer that a broken stream still owes
+unasked = queue.Queue()  # what it says on the stream that is open for that
+form = queue.Queue()  # what the user filled in
 tokens = {"Bearer hush-hush-hush"}
 lock = threading.Lock()
 
@@ -62,12 +65,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         last = self.headers.get("Last-Event-ID")
         self.note(None)
+        if mischief.startswith("unasked") and last not in waiting:
+            return self.speak_unasked(last)
         if last not in waiting:
             return self.reply(405)
         self.open_stream()
         if mischief == "always breaks":
             return self.event(id=last, retry=1)
         self.event(waiting.pop(last), id=last + "'")
+
+    def speak_unasked(self, last):
+        self.open_stream()
+        if mischief == "unasked: hangs up":
+            return None
+        if mischief == "unasked: breaks off" and last is None:
+            return self.event({"method": "notifications/message"}, id="u1", retry=1)
+        if mischief == "unasked: floods":
+            while True:
+                self.wfile.write(b"data: " + b"x" * 1_000_000)
+        self.wfile.write(b": here\n\n")
+        while True:
+            self.event(unasked.get())
 
     def do_POST(self):
         try:
@@ -103,6 +121,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             assert self.headers["MCP-Protocol-Version"] == "2025-11-25"
             if self.headers["Mcp-Session-Id"] != sessions[-1]:
                 return self.reply(404)
+        if message.get("id") == "form":
+            form.put(message["result"])
         if "id" not in message or "method" not in message:
             return self.reply(202)
         if method == "tools/call":
@@ -148,6 +168,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.open_stream()
             for i in range(1_000_000):
                 self.event({"id": i, "method": "roots/list"})
+        if mischief == "unasked: a form" or mischief == "unasked: breaks off":
+            unasked.put({"id": "form", "method": "elicitation/create", "params": mcp_server.FORM})
+            text = json.dumps(form.get())
+            return self.reply_json({"id": number, "result": {
+                "content": [{"type": "text", "text": text}]}})
         result = mcp_server.answer("tools/call", params)
         if mischief in ("breaks off", "always breaks"):
             waiting["e1"] = {"id": number, "result": result}

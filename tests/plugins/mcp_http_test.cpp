@@ -70,7 +70,7 @@ TEST_F(McpHttpTest, AStreamThatBreaksOffIsTakenUpAgainWhereItWas) {
   serve({"old", "breaks off"});
   EXPECT_EQ(add(2, 3), "5");
   const auto again = [](const ordered_json& request) {
-    return request["http"] == "GET" && request["Last-Event-ID"] == "e1" &&
+    return request["http"] == "GET" && request.value("Last-Event-ID", "") == "e1" &&
            request["Mcp-Session-Id"] == "session-0";
   };
   wait_for(again);
@@ -87,6 +87,64 @@ TEST_F(McpHttpTest, AStreamWithoutAPlaceToGoOnIsNotTakenUp) {
     EXPECT_THAT(add(2, 3), EndsWith("it broke off without an answer to tools/call")) << era;
     EXPECT_THAT(list(), StartsWith("add: ")) << "it is still used";
   }
+}
+
+bool is_get(const ordered_json& request) {
+  return request["http"] == "GET";
+}
+
+TEST_F(McpHttpTest, WhatIsAskedOnAStreamOfItsOwnIsAnswered) {
+  serve({"old", "unasked: a form"});
+  EXPECT_EQ(add(1, 2), R"({"action": "decline"})") << "nobody is there";
+  const auto all = requests();
+  const auto heard = std::find_if(all.begin(), all.end(), is_get);
+  ASSERT_NE(heard, all.end());
+  EXPECT_EQ((*heard)["Mcp-Session-Id"], "session-0");
+  EXPECT_EQ((*heard)["MCP-Protocol-Version"], "2025-11-25");
+  EXPECT_FALSE(heard->contains("Last-Event-ID"));
+}
+
+TEST_F(McpHttpTest, AStreamOfItsOwnIsTakenUpAgainWhereItWas) {
+  serve({"old", "unasked: breaks off"});
+  EXPECT_EQ(add(1, 2), R"({"action": "decline"})");
+  const auto again = [](const ordered_json& request) {
+    return is_get(request) && request.value("Last-Event-ID", "") == "u1";
+  };
+  wait_for(again);
+}
+
+TEST_F(McpHttpTest, AServerWithoutAStreamOfItsOwnIsAskedOnceForIt) {
+  serve({"old"});
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(add(2, i), std::to_string(2 + i));
+  wait_for(is_get);
+  const auto all = requests();
+  EXPECT_EQ(std::count_if(all.begin(), all.end(), is_get), 1);
+}
+
+TEST_F(McpHttpTest, TheNewEraHasNoStreamOfItsOwn) {
+  serve({"new", "unasked: floods"});
+  EXPECT_EQ(add(1, 2), "3");
+  const auto all = requests();
+  EXPECT_EQ(std::count_if(all.begin(), all.end(), is_get), 0);
+}
+
+TEST_F(McpHttpTest, AStreamOfItsOwnThatFloodsEndsTheServer) {
+  serve({"old", "unasked: floods"});
+  std::string answer;
+  for (int i = 0; i < 100'000 && !answer.starts_with("Error"); ++i) answer = add(1, 2);
+  EXPECT_THAT(answer, EndsWith("it sent an event of more than 8 MiB"));
+}
+
+// At first after a second each.
+TEST_F(McpHttpTest, AStreamOfItsOwnThatNeverHoldsIsOpenedNowAndThen) {
+  serve({"old", "unasked: hangs up"});
+  const auto start = std::chrono::steady_clock::now();
+  const auto took = [&] { return std::chrono::steady_clock::now() - start; };
+  while (took() < std::chrono::seconds(1)) EXPECT_EQ(add(1, 2), "3");
+  wait_for(is_get);
+  const auto all = requests();
+  const auto n_opened = std::count_if(all.begin(), all.end(), is_get);
+  EXPECT_LE(n_opened, 1 + took() / std::chrono::milliseconds(500));
 }
 
 TEST_F(McpHttpTest, ATokenGoesAlongAndIsNeverShown) {
