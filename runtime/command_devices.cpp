@@ -19,8 +19,10 @@ std::string features(const model::DeviceInfo& device) {
   std::string used;
   for (int size : device.subgroup_sizes) used += (used.empty() ? "" : ", ") + std::to_string(size);
   text += used.empty() ? " (not used)" : " (kernels for " + used + ")";
-  if (device.integer_dot) text += ", integer dot products";
-  if (device.integer_dot && !device.fast_integer_dot) text += " (not in hardware: not used)";
+  if (!device.integer_dot) return text;
+  text += ", integer dot products";
+  if (!device.fast_integer_dot) return text + " (not in hardware: not used)";
+  if (device.translates) text += " (not translated to Metal: not used)";
   return text;
 }
 

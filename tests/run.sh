@@ -92,8 +92,8 @@ if [ "$packages" = all ]; then
   stage "serve: SDKs from npm" tests/serve/sdk_clients.py
   stage "serve: agents from npm" tests/serve/real_clients.py
   stage "figures" tests/bench/figures.py --check
-  suite asan -E '^(Exam|Structure)\.'
-  suite tsan -E '^(Exam|Structure)\.'
+  suite asan -E '^(Exam|Structure)\.|^vulkan_chores$'
+  suite tsan -E '^(Exam|Structure)\.|^vulkan_chores$'
   stage "engine on aarch64" tests/aarch64/run.sh
   stage "fuzzing" tests/fuzz/run.sh 60
 fi

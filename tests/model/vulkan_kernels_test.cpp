@@ -1,4 +1,5 @@
-// Each operation of the GPU alone, against the CPU's scalar one, over odd sizes.
+// Each operation of the GPU alone, against the CPU's scalar one, over odd sizes: with subgroups of
+// every size that the device offers, and without.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -64,6 +65,18 @@ class Bench {
     backend_->embed(table, tensor);
     return tensor;
   }
+  std::vector<float> embedded(Type type, int columns, int rows, std::vector<Token> tokens) {
+    const std::size_t n = std::size_t(columns) * rows;
+    bytes_.push_back(is_quantized(type) ? random_blocks(type, n, random_)
+                                        : encode(type, normal(n, 1)));
+    const Matrix table = backend_->add_table(view(type, {columns, rows}, bytes_.back()));
+    const Tensor x = backend_->add_tensor(static_cast<int>(tokens.size()), columns);
+    begin(0, static_cast<int>(tokens.size()));
+    tokens_ = std::move(tokens);
+    backend_->begin({tokens_, {&sequence_, 1}});
+    backend_->embed(table, x);
+    return read(x);
+  }
   // Rows of one timeline, on pages in reverse order.
   void begin(int past, int n) {
     tokens_.assign(n, 0);
@@ -101,18 +114,40 @@ class Bench {
   Sequence sequence_;
 };
 
+DeviceInfo device_info() {
+  return list_devices().devices[gpu_index()];
+}
+
+// The plain kernels, and those for subgroups of every size, with integer dot products if offered.
+const std::vector<Abilities>& every_ability() {
+  static const std::vector<Abilities> all = [] {
+    const DeviceInfo device = device_info();
+    std::vector<Abilities> found = {{.subgroup_size = 0, .integer_dot = 0}};
+    for (int size : device.subgroup_sizes) {
+      found.push_back({.subgroup_size = size, .integer_dot = device.integer_dot});
+    }
+    return found;
+  }();
+  return all;
+}
+
 class VulkanKernels : public ::testing::Test {
  protected:
   void SetUp() override { CORVID_NEEDS_GPU(); }
 
-  // What `work` returns on the GPU and on the CPU.
+  // What `work` returns on the GPU, in each of its ways, and on the CPU.
   template <class Work>
   static void expect_equal(Work work, Precision precision, Precision cpu_precision, float bound) {
-    Bench gpu_bench(*gpu(), precision), cpu_bench("cpu", cpu_precision);
-    const std::vector<float> got = work(gpu_bench), wanted = work(cpu_bench);
-    ASSERT_EQ(got.size(), wanted.size());
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      ASSERT_NEAR(got[i], wanted[i], bound * (1 + std::fabs(wanted[i]))) << "value " << i;
+    Bench cpu_bench("cpu", cpu_precision);
+    const std::vector<float> wanted = work(cpu_bench);
+    for (const Abilities& abilities : every_ability()) {
+      Bench gpu_bench(abilities, precision);
+      const std::vector<float> got = work(gpu_bench);
+      ASSERT_EQ(got.size(), wanted.size());
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        ASSERT_NEAR(got[i], wanted[i], bound * (1 + std::fabs(wanted[i])))
+            << "value " << i << ", subgroups of " << abilities.subgroup_size;
+      }
     }
   }
   template <class Work>
@@ -166,6 +201,21 @@ TEST_F(VulkanKernels, MultiplyByWeightsOfEveryType) {
       Precision::fast, Precision::exact, 2e-4f);
 }
 
+// A token's row of a table, at the edges of the table's panels of 16 rows.
+TEST_F(VulkanKernels, EmbedByTablesOfEveryType) {
+  expect_equal(
+      [](Bench& bench) {
+        std::vector<float> all;
+        for (Type type : {Type::f32, Type::f16, Type::bf16, Type::q5_0, Type::q8_0, Type::q2_k,
+                          Type::q4_k, Type::q6_k, Type::iq2_xxs}) {
+          append(all, bench.embedded(type, traits(type).block_elements <= 32 ? 288 : 512, 19,
+                                     {0, 18, 16, 15, 7}));
+        }
+        return all;
+      },
+      Precision::fast, Precision::exact, 1e-5f);
+}
+
 // One input, six matrices of three formats.
 TEST_F(VulkanKernels, ProductsOfOneInputMayDifferInFormat) {
   expect_equal(
@@ -199,21 +249,20 @@ struct Shape {
   int heads, nope, rope, latent, value, index_heads, index;
 };
 
-// What a layer's cache holds after 130 tokens, and what three more rows make of it.
-std::vector<float> attended(Bench& bench, const Shape& s, int top_k, int n) {
-  constexpr int kPast = 130;
+// What a layer's cache holds after 130 tokens or more, and what n more rows make of it.
+std::vector<float> attended(Bench& bench, const Shape& s, int top_k, int n, int past_rows = 130) {
   Backend& b = bench.backend();
   b.set_kv_shape({.layers = 2, .latent = s.latent, .rope = s.rope, .index = s.index});
   std::vector<double> frequencies(s.rope / 2);
   for (int i = 0; i < s.rope / 2; ++i) frequencies[i] = std::pow(10000.0, -2.0 * i / s.rope);
   const Rope rope = b.add_rope(frequencies);
-  b.reserve_pages(4);
+  b.reserve_pages((past_rows + n) / kPageTokens + 1);
   KvRows rows{.layer = 1,
-              .latent = bench.input(kPast + n, s.latent + s.rope),
+              .latent = bench.input(past_rows + n, s.latent + s.rope),
               .latent_norm = bench.norm(s.latent),
               .rope = rope};
   if (s.index > 0) {
-    rows.index_key = bench.input(kPast + n, s.index);
+    rows.index_key = bench.input(past_rows + n, s.index);
     rows.index_norm = bench.norm(s.index);
     rows.index_norm.bias = bench.vector(s.index, 0);
   }
@@ -228,15 +277,15 @@ std::vector<float> attended(Bench& bench, const Shape& s, int top_k, int n) {
   }
   // The last rows are stored where they are asked about.
   KvRows past = rows, last = rows;
-  past.latent = rows.latent.top(kPast);
-  last.latent = rows.latent.slice(kPast, n);
+  past.latent = rows.latent.top(past_rows);
+  last.latent = rows.latent.slice(past_rows, n);
   if (s.index > 0) {
-    past.index_key = rows.index_key.top(kPast);
-    last.index_key = rows.index_key.slice(kPast, n);
+    past.index_key = rows.index_key.top(past_rows);
+    last.index_key = rows.index_key.slice(past_rows, n);
   }
-  bench.begin(0, kPast);
+  bench.begin(0, past_rows);
   b.store(past);
-  bench.begin(kPast, n);
+  bench.begin(past_rows, n);
   if (s.index == 0) b.store(last);
   std::vector<float> all;
   if (s.index > 0) {
@@ -283,6 +332,11 @@ TEST_F(VulkanKernels, StoreSelectAndAttendWithShortCaches) {
     expect_equal([&](Bench& bench) { return attended(bench, shape, 20, 2); }, Precision::fast,
                  Precision::fast, 1e-3f);
   }
+}
+
+// More tokens than a workgroup has threads, in lists that several of them attend to.
+TEST_F(VulkanKernels, SelectAndAttendToManyTokens) {
+  expect_equal([](Bench& bench) { return attended(bench, kShapes[1], 300, 2, 700); });
 }
 
 TEST_F(VulkanKernels, SelectEverythingWhileThereIsLittle) {
@@ -450,36 +504,31 @@ std::vector<float> some_of_everything(Bench& bench) {
 }
 
 TEST_F(VulkanKernels, GiveTheSameBitsWithSubgroupsOfEverySizeAndWithout) {
-  const DeviceInfo device = list_devices().devices[gpu_index()];
   const auto run = [](const Abilities& abilities) {
     Bench bench(abilities, Precision::fast);
     return some_of_everything(bench);
   };
-  const std::vector<float> wanted = run({.subgroup_size = 0, .integer_dot = 0});
-  for (int size : device.subgroup_sizes) {
-    EXPECT_EQ(run({.subgroup_size = size, .integer_dot = 0}), wanted) << "subgroups of " << size;
-  }
-  if (device.integer_dot) {
-    EXPECT_EQ(run({.subgroup_size = 0, .integer_dot = 1}), wanted) << "integer dot products";
-  }
+  const std::vector<float> wanted = run(every_ability()[0]);
   std::string tested;
-  for (int size : device.subgroup_sizes) tested += std::to_string(size) + " ";
+  for (const Abilities& abilities : std::span(every_ability()).subspan(1)) {
+    EXPECT_EQ(run(abilities), wanted) << "subgroups of " << abilities.subgroup_size;
+    tested += std::to_string(abilities.subgroup_size) + " ";
+  }
   RecordProperty("subgroup_sizes", tested);
 }
 
-// Mesa's software device takes the size of its subgroups from the environment.
-TEST_F(VulkanKernels, GiveTheSameBitsWithSubgroupsOfSixteenOnASoftwareDevice) {
+// Mesa's software device takes the size of its subgroups, of 4 to 16, from the environment.
+TEST_F(VulkanKernels, DoTheSameWithSubgroupsOfSixteenOnASoftwareDevice) {
   if (std::getenv("LP_NATIVE_VECTOR_WIDTH")) GTEST_SKIP() << "this is the run with another size";
-  if (list_devices().devices[gpu_index()].kind != DeviceKind::software) GTEST_SKIP();
+  if (device_info().kind != DeviceKind::software) GTEST_SKIP();
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command =
-      "LP_NATIVE_VECTOR_WIDTH=512 " + program +
-      " --gtest_brief=1 --gtest_filter=VulkanKernels.GiveTheSameBitsWithSubgroupsOfEvery*";
+  const std::string command = "LP_NATIVE_VECTOR_WIDTH=512 " + program +
+                              " --gtest_brief=1 --gtest_filter=VulkanKernels.*-*Draw*:*Page*";
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 
 TEST_F(VulkanKernels, ADeviceWithoutTheAbilitiesThatAreAskedForIsRefused) {
-  const DeviceInfo device = list_devices().devices[gpu_index()];
+  const DeviceInfo device = device_info();
   for (int size : {1, 7, 8, 16, 32, 64, 128}) {
     const bool offered = std::ranges::count(device.subgroup_sizes, size) > 0;
     if (offered) continue;

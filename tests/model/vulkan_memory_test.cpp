@@ -1,6 +1,7 @@
 // A GPU with little memory, and compiled kernels that are kept between runs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -67,6 +68,18 @@ TEST(VulkanMemory, UnaskedTheGpuDoesWhatFits) {
   EXPECT_NE(engine->description().find("vulkan"), std::string::npos) << engine->description();
 }
 
+TEST(VulkanMemory, LoadingTellsHowFarItIs) {
+  CORVID_NEEDS_GPU();
+  std::vector<double> told;
+  Engine::load(open_model(kModel),
+               {.backend = *gpu(), .threads = 1, .on_progress = [&told](double fraction) {
+                  told.push_back(fraction);
+                }});
+  EXPECT_GT(told.size(), 3u);  // at least by layers
+  EXPECT_TRUE(std::ranges::is_sorted(told));
+  EXPECT_EQ(told.back(), 1);
+}
+
 TEST(VulkanMemory, AsManyExpertsAsFitLieOnTheGpu) {
   const WeightBytes weights{.experts = {20, 20, 20, 20}, .others = 25};
   EXPECT_EQ(weights.all(), 105);
@@ -120,6 +133,24 @@ TEST(VulkanMemory, RoutedExpertsOnTheCpuGiveTheSameLogits) {
       EXPECT_EQ(engine->traffic().recordings, recordings);
     }
   }
+}
+
+// A recording names buffers: it must not outlive them, whose handles may be given out again.
+TEST(VulkanMemory, NothingIsReplayedWhoseMemoryHasGone) {
+  CORVID_NEEDS_GPU();
+  VulkanBackend backend({.device = gpu_index(), .threads = 1});
+  const Tensor small = backend.add_tensor(1, 16), large = backend.add_tensor(16, 1024);
+  std::vector<float> values(16 * 1024);
+  const auto recordings_of_reading = [&](const Tensor& tensor) {
+    const std::int64_t before = backend.traffic().recordings;
+    backend.read(tensor, std::span(values).first(std::size_t(tensor.rows) * tensor.width));
+    return backend.traffic().recordings - before;
+  };
+  EXPECT_GE(recordings_of_reading(small), 1);  // and what went up before
+  EXPECT_EQ(recordings_of_reading(small), 0);
+  EXPECT_EQ(recordings_of_reading(large), 1);  // into a buffer that takes the place of the first
+  EXPECT_EQ(recordings_of_reading(small), 1);
+  EXPECT_EQ(recordings_of_reading(small), 0);
 }
 
 class PipelineCache : public ::testing::Test {

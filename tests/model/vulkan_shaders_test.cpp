@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "model/compute/vulkan/pipelines.h"
+#include "model/error.h"
 #include "tests/model/gpu.h"
 #include "tests/scratch_folder.h"
 
@@ -87,7 +88,13 @@ TEST_P(VulkanShaders, AreValidForSubgroupsOfEverySize) {
 TEST_P(VulkanShaders, TranslateToMetal) {
   if (!is_installed("spirv-cross")) GTEST_SKIP() << "no spirv-cross";
   if (variant_ == Variant::integer_dot) {
-    GTEST_SKIP() << "this translator knows no integer dot product; Metal gets the plain variant";
+    // This translator knows no integer dot product: a device that translates must not load it.
+    DeviceInfo metal{.integer_dot = true, .fast_integer_dot = true, .translates = true};
+    EXPECT_EQ(choose_variant(kernel_, choose_abilities(metal, {})), Variant::plain);
+    EXPECT_THROW(choose_abilities(metal, {.integer_dot = 1}), ModelError);
+    metal.translates = false;
+    EXPECT_EQ(choose_variant(kernel_, choose_abilities(metal, {})), variant_);
+    return;
   }
   const std::string name(kernel_name(kernel_));
   const ScratchFolder folder;

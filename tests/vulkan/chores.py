@@ -4,8 +4,8 @@ every sampled token have to be equal.
 
     tests/vulkan/chores.py [--corvid build/release/corvid] [--backend vulkan]
 
-Minutes on Mesa's software device. Exit status 1 where something differs; the first token that does
-is named.
+Seconds of Mesa's software device. Exit status 1 where something differs, and the first token that
+does is named; 77 where there is no device.
 """
 import argparse
 import os
@@ -18,8 +18,19 @@ import tempfile
 
 CHORES = ["which file in logs is the largest?",
           "create a file called hello.txt with the text good morning",
-          "replace morning by evening in hello.txt"]
+          "run ./test.sh and fix what fails"]
 LINES = {"monday": 40, "tuesday": 120, "wednesday": 75}
+SUMS = "add() { echo $(($1 - $2)); }\ndouble() { echo $(($1 * 2)); }\n"
+TEST = """#!/bin/bash
+. ./sums.sh
+status=0
+check() {
+  if [ "$($1)" = "$2" ]; then echo "ok: $1"; else echo "FAIL: $1 gives $($1), not $2"; status=1; fi
+}
+check 'add 3 4' 7
+check 'double 6' 12
+exit $status
+"""
 
 
 def furnish(folder):
@@ -27,6 +38,9 @@ def furnish(folder):
     for day, n in LINES.items():
         text = "".join(f"request {i} served\n" for i in range(1, n + 1))
         (folder / "logs" / f"{day}.log").write_text(text)
+    (folder / "sums.sh").write_text(SUMS)
+    (folder / "test.sh").write_text(TEST)
+    (folder / "test.sh").chmod(0o755)
 
 
 def run(corvid, backend, root):
@@ -54,6 +68,10 @@ def main():
     parser.add_argument("--corvid", default=str(root / "build/release/corvid"))
     parser.add_argument("--backend", default="vulkan")
     options = parser.parse_args()
+    devices = subprocess.run([options.corvid, "devices"], capture_output=True, text=True, check=True)
+    if "vulkan:" not in devices.stdout:
+        print("no Vulkan device:", devices.stdout)
+        return 77
     with tempfile.TemporaryDirectory() as scratch:
         results = [run(options.corvid, backend, pathlib.Path(scratch) / backend.replace(":", "_"))
                    for backend in ("cpu", options.backend)]

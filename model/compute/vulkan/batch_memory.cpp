@@ -22,6 +22,7 @@ void BatchMemory::add_rope(std::span<const double> frequencies) {
 
 void BatchMemory::reserve(VkDeviceSize bytes) {
   if (host_memory_ && host_memory_->region().size >= bytes) return;
+  commands_.forget();
   const VkDeviceSize size = round_up(bytes + bytes / 2, 1 << 16);
   host_memory_ = std::make_unique<Buffer>(device_, size, Memory::host, "batches");
   device_memory_ = std::make_unique<Buffer>(device_, size, Memory::device, "batches");

@@ -54,20 +54,23 @@ Buffer::Buffer(const Device& device, VkDeviceSize size, Memory memory, const cha
                                         .pNext = &flags,
                                         .allocationSize = needs.size,
                                         .memoryTypeIndex = static_cast<std::uint32_t>(type)};
-  const VkResult result =
-      type < 0 ? VK_ERROR_OUT_OF_DEVICE_MEMORY
-               : vk.vkAllocateMemory(device.handle(), &allocation, nullptr, &memory_);
+  void* mapped = nullptr;
+  VkResult result = type < 0 ? VK_ERROR_OUT_OF_DEVICE_MEMORY
+                             : vk.vkAllocateMemory(device.handle(), &allocation, nullptr, &memory_);
+  if (result >= 0) {
+    result = vk.vkBindBufferMemory(device.handle(), region_.buffer, memory_, 0);
+  }
+  if (result >= 0 && memory == Memory::host) {
+    result = vk.vkMapMemory(device.handle(), memory_, 0, VK_WHOLE_SIZE, 0, &mapped);
+  }
   if (result < 0) {
     vk.vkDestroyBuffer(device.handle(), region_.buffer, nullptr);
+    vk.vkFreeMemory(device.handle(), memory_, nullptr);
     give_up(result);
   }
-  vk.vkBindBufferMemory(device.handle(), region_.buffer, memory_, 0);
   const VkBufferDeviceAddressInfo address{.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
                                           .buffer = region_.buffer};
   region_.address = vk.vkGetBufferDeviceAddress(device.handle(), &address);
-  if (memory == Memory::device) return;
-  void* mapped = nullptr;
-  vk.vkMapMemory(device.handle(), memory_, 0, VK_WHOLE_SIZE, 0, &mapped);
   region_.mapped = static_cast<std::byte*>(mapped);
 }
 

@@ -59,7 +59,7 @@ class Arena {
 class Scratch {
  public:
   explicit Scratch(const Device& device) : device_(device) {}
-  // The device must be idle when it may grow. See Commands::finish.
+  // When it may grow, no command may name it. See Commands::forget.
   VkDeviceAddress reserve(VkDeviceSize size);
   bool holds(VkDeviceSize size) const { return buffer_ && buffer_->region().size >= size; }
   const Region& region() const { return buffer_->region(); }

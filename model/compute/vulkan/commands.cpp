@@ -11,7 +11,7 @@ namespace corvid::model {
 namespace {
 
 constexpr std::size_t kRecordings = 128;  // that are kept for a replay
-constexpr std::uint64_t kPatienceNs = 120'000'000'000;
+constexpr std::uint64_t kPatienceNs = 120'000'000'000, kAnyTimeNs = UINT64_MAX;
 
 }  // namespace
 
@@ -136,13 +136,24 @@ void Commands::submit() {
 void Commands::wait() {
   if (!running_) return;
   const DeviceFunctions& vk = device_.vk();
-  const VkResult result = vk.vkWaitForFences(device_.handle(), 1, &fence_, VK_TRUE, kPatienceNs);
+  // A software device does not hang; it waits for a CPU that others use, too.
+  const bool is_software = device_.info().kind == DeviceKind::software;
+  const VkResult result = vk.vkWaitForFences(device_.handle(), 1, &fence_, VK_TRUE,
+                                             is_software ? kAnyTimeNs : kPatienceNs);
   check(result, device_.info().name.c_str());
   if (result == VK_TIMEOUT) {
     throw ModelError(device_.info().name + ": the device has not answered for two minutes");
   }
   vk.vkResetFences(device_.handle(), 1, &fence_);
   running_ = false;
+}
+
+void Commands::forget() {
+  finish();
+  for (const Recording& old : recordings_) {
+    device_.vk().vkFreeCommandBuffers(device_.handle(), pool_, 1, &old.buffer);
+  }
+  recordings_.clear();
 }
 
 }  // namespace corvid::model

@@ -52,6 +52,8 @@ class Commands {
     submit();
     wait();
   }
+  // finish(), and no recording is kept: buffers that they name may go.
+  void forget();
   const CommandCounts& counts() const { return counts_; }
 
  private:

@@ -155,6 +155,7 @@ DeviceInfo describe(const InstanceFunctions& vk, VkPhysicalDevice device, int in
     all.pNext = &dot;
   }
   vk.vkGetPhysicalDeviceProperties2(device, &all);
+  info.translates = driver.driverID == VK_DRIVER_ID_MOLTENVK;
   info.driver = std::string(driver.driverName) + " " + driver.driverInfo;
   const auto size = static_cast<int>(subgroups.subgroupSize);
   info.subgroup_min = sizes.minSubgroupSize ? static_cast<int>(sizes.minSubgroupSize) : size;
@@ -188,6 +189,30 @@ DeviceList list_devices() {
   return list;
 }
 
+Abilities choose_abilities(const DeviceInfo& device, const Abilities& wanted) {
+  const std::vector<int>& sizes = device.subgroup_sizes;
+  const auto offers = [&sizes](int size) { return std::ranges::count(sizes, size) > 0; };
+  // A translator may lack the integer dot product: the tests' does.
+  const bool has_dot = device.integer_dot && !device.translates;
+  Abilities chosen = wanted;
+  if (wanted.subgroup_size == Abilities::kBest) {
+    // What most devices prefer; else the largest.
+    chosen.subgroup_size = offers(kUsualSubgroup) ? kUsualSubgroup
+                           : sizes.empty()        ? Abilities::kNone
+                                                  : sizes.back();
+  }
+  if (wanted.integer_dot == Abilities::kBest) {
+    chosen.integer_dot = has_dot && device.fast_integer_dot;
+  }
+  if (chosen.subgroup_size != Abilities::kNone && !offers(chosen.subgroup_size)) {
+    throw ModelError(device.name + " has no subgroups of " + std::to_string(chosen.subgroup_size));
+  }
+  if (chosen.integer_dot != Abilities::kNone && !has_dot) {
+    throw ModelError(device.name + " has no integer dot product");
+  }
+  return chosen;
+}
+
 Device::Device(int index, VkDeviceSize budget_bytes, const Abilities& wanted)
     : instance_(open_vulkan()) {
   try {
@@ -202,30 +227,11 @@ Device::Device(int index, VkDeviceSize budget_bytes, const Abilities& wanted)
       throw ModelError(info_.name + " cannot run a model: " + info_.problem);
     }
     budget_ = budget_bytes > 0 ? budget_bytes : static_cast<VkDeviceSize>(info_.free_bytes);
-    choose(wanted);
+    abilities_ = choose_abilities(info_, wanted);
     open(physical);
   } catch (...) {
     instance_.vkDestroyInstance(instance_.instance, nullptr);
     throw;
-  }
-}
-
-void Device::choose(const Abilities& wanted) {
-  const std::vector<int>& sizes = info_.subgroup_sizes;
-  if (wanted.subgroup_size == Abilities::kBest) {
-    // What most devices prefer; else the largest.
-    const bool has_usual = std::ranges::count(sizes, kUsualSubgroup) > 0;
-    subgroup_size_ = has_usual ? kUsualSubgroup : sizes.empty() ? Abilities::kNone : sizes.back();
-  } else {
-    subgroup_size_ = wanted.subgroup_size;
-    if (subgroup_size_ != Abilities::kNone && std::ranges::count(sizes, subgroup_size_) == 0) {
-      throw ModelError(info_.name + " has no subgroups of " + std::to_string(subgroup_size_));
-    }
-  }
-  integer_dot_ = wanted.integer_dot == Abilities::kBest ? info_.fast_integer_dot
-                                                        : wanted.integer_dot != Abilities::kNone;
-  if (integer_dot_ && !info_.integer_dot) {
-    throw ModelError(info_.name + " has no integer dot product");
   }
 }
 
@@ -260,11 +266,11 @@ void Device::open(VkPhysicalDevice physical) {
       .shaderIntegerDotProduct = VK_TRUE};
   std::vector<const char*> extensions;
   void* features = &address;
-  if (subgroup_size_ != Abilities::kNone) {
+  if (abilities_.subgroup_size != Abilities::kNone) {
     extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     subgroups.pNext = std::exchange(features, &subgroups);
   }
-  if (integer_dot_) {
+  if (abilities_.integer_dot != Abilities::kNone) {
     extensions.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
     dot.pNext = std::exchange(features, &dot);
   }

@@ -20,6 +20,9 @@ struct Abilities {
   int integer_dot = kBest;    // best: where it is done in hardware; 1: wherever it is offered
 };
 
+// What is used of a device; ModelError when it has not what is wanted.
+Abilities choose_abilities(const DeviceInfo& device, const Abilities& wanted);
+
 class Device {
  public:
   // Of its memory, `budget_bytes` may be taken; 0: what is free. ModelError when it has not the
@@ -30,8 +33,7 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   const DeviceInfo& info() const { return info_; }
-  int subgroup_size() const { return subgroup_size_; }  // Abilities::kNone: none is used
-  bool integer_dot() const { return integer_dot_; }
+  const Abilities& abilities() const { return abilities_; }  // chosen; none of them kBest
   VkDevice handle() const { return device_; }
   VkQueue queue() const { return queue_; }
   std::uint32_t queue_family() const { return queue_family_; }
@@ -46,7 +48,6 @@ class Device {
   const VkPhysicalDeviceProperties& properties() const { return properties_; }
 
  private:
-  void choose(const Abilities& wanted);
   void open(VkPhysicalDevice physical);
 
   InstanceFunctions instance_;
@@ -55,8 +56,7 @@ class Device {
   VkDevice device_ = VK_NULL_HANDLE;
   VkQueue queue_ = VK_NULL_HANDLE;
   std::uint32_t queue_family_ = 0;
-  int subgroup_size_ = Abilities::kNone;
-  bool integer_dot_ = false;
+  Abilities abilities_;
   VkDeviceSize largest_allocation_ = 0, budget_ = 0;
   mutable VkDeviceSize taken_ = 0;  // by buffers, whose owners see a constant device
   VkPhysicalDeviceProperties properties_{};

@@ -21,7 +21,7 @@ constexpr double kLeastLogarithm = -30;
 
 void DrawMemory::reserve(std::size_t n, VkDeviceSize mask_bytes) {
   if (n <= rows_ && mask_bytes <= mask_bytes_) return;
-  commands_.finish();
+  commands_.forget();
   rows_ = std::max(n, rows_);
   mask_bytes_ = std::max(mask_bytes, mask_bytes_);
   tokens_at_ = rows_ * sizeof(DeviceDraw);

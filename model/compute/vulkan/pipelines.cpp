@@ -14,6 +14,15 @@ std::span<const std::uint32_t> kernel_code(Kernel kernel, Variant variant) {
   return kCode[static_cast<int>(kernel)].variants[static_cast<int>(variant)];
 }
 
+Variant choose_variant(Kernel kernel, const Abilities& abilities) {
+  const auto has = [kernel](Variant variant) { return !kernel_code(kernel, variant).empty(); };
+  if (abilities.subgroup_size != Abilities::kNone && has(Variant::subgroups)) {
+    return Variant::subgroups;
+  }
+  const bool dot = abilities.integer_dot != Abilities::kNone && has(Variant::integer_dot);
+  return dot ? Variant::integer_dot : Variant::plain;
+}
+
 namespace {
 
 std::uint64_t hash_of_kernels() {
@@ -71,14 +80,6 @@ void Pipelines::save() {
   if (size != read_bytes_) file_.write(data);
 }
 
-Variant Pipelines::variant_of(Kernel kernel) const {
-  const auto has = [kernel](Variant variant) { return !kernel_code(kernel, variant).empty(); };
-  if (device_.subgroup_size() != Abilities::kNone && has(Variant::subgroups)) {
-    return Variant::subgroups;
-  }
-  return device_.integer_dot() && has(Variant::integer_dot) ? Variant::integer_dot : Variant::plain;
-}
-
 VkShaderModule Pipelines::module_of(Kernel kernel, Variant variant) {
   VkShaderModule& module = modules_[static_cast<int>(kernel)];
   if (module) return module;
@@ -98,12 +99,12 @@ VkPipeline Pipelines::get(Kernel kernel, std::span<const std::uint32_t> constant
   VkPipeline& pipeline = made_[key];
   if (pipeline) return pipeline;
   const DeviceFunctions& vk = device_.vk();
-  const Variant variant = variant_of(kernel);
+  const Variant variant = choose_variant(kernel, device_.abilities());
   const bool subgroups = variant == Variant::subgroups;
   std::vector<std::uint32_t> values(constants.begin(), constants.end());
   std::vector<VkSpecializationMapEntry> entries(constants.size());
   for (std::uint32_t i = 0; i < entries.size(); ++i) entries[i] = {i, 4 * i, 4};
-  const auto size = static_cast<std::uint32_t>(device_.subgroup_size());
+  const auto size = static_cast<std::uint32_t>(device_.abilities().subgroup_size);
   if (subgroups) {
     entries.push_back({kSubgroupConstant, static_cast<std::uint32_t>(4 * values.size()), 4});
     values.push_back(size);

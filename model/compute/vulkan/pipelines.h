@@ -46,6 +46,8 @@ inline constexpr int kVariants = 3;
 inline constexpr std::uint32_t kSubgroupConstant = 31;  // which constant is the subgroups' size
 
 std::string_view kernel_name(Kernel kernel);
+// The one that a device with these abilities loads.
+Variant choose_variant(Kernel kernel, const Abilities& abilities);
 // SPIR-V; empty: there is no such variant.
 std::span<const std::uint32_t> kernel_code(Kernel kernel, Variant variant);
 
@@ -64,7 +66,6 @@ class Pipelines {
   VkPipeline get(Kernel kernel, std::span<const std::uint32_t> constants);
 
  private:
-  Variant variant_of(Kernel kernel) const;
   VkShaderModule module_of(Kernel kernel, Variant variant);
   void save();
 

@@ -212,15 +212,15 @@ VkDeviceAddress VulkanBackend::address(const Tensor& t) const {
   return rows.address + std::size_t(t.first) * rows.stride * sizeof(float);
 }
 
-// Scratch memory must not move under commands that still name it.
+// Scratch memory must not move under commands that name it.
 VkDeviceAddress VulkanBackend::reserve(Scratch& scratch, std::size_t floats) {
-  if (!scratch.holds(floats * sizeof(float))) commands_.finish();
+  if (!scratch.holds(floats * sizeof(float))) commands_.forget();
   return scratch.reserve(floats * sizeof(float));
 }
 
 Region VulkanBackend::readback(std::size_t bytes) {
   if (!readback_ || readback_->region().size < bytes) {
-    commands_.finish();
+    commands_.forget();
     readback_ = std::make_unique<Buffer>(device_, bytes, Memory::host, "results");
   }
   return readback_->region().part(0, bytes);

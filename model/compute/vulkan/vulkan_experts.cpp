@@ -65,7 +65,7 @@ void VulkanBackend::mix_experts_on_cpu(const Tensor& x, const Norm& norm, const 
 void VulkanBackend::add_from_cpu(const Tensor& x, std::span<const float> values) {
   const std::size_t bytes = std::size_t(x.rows) * stride(x) * sizeof(float);
   if (!from_cpu_ || from_cpu_->region().size < bytes) {
-    commands_.finish();
+    commands_.forget();
     from_cpu_ = std::make_unique<Buffer>(device_, bytes, Memory::host, "experts on the CPU");
   }
   for (int i = 0; i < x.rows; ++i) {
