@@ -4,7 +4,7 @@ every sampled token have to be equal.
 
     tests/vulkan/chores.py [--corvid build/release/corvid] [--backend vulkan]
 
-Seconds of Mesa's software device. Exit status 1 where something differs, and the first token that
+A minute of Mesa's software device. Exit status 1 where something differs, and the first token that
 does is named; 77 where there is no device.
 """
 import argparse
