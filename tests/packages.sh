@@ -7,7 +7,7 @@ build=(g++ cmake ninja-build pkg-config libboost1.81-dev nlohmann-json3-dev libs
        libsqlite3-dev libcurl4-openssl-dev liblua5.4-dev libcli11-dev libtomlplusplus-dev
        libvalijson-dev libseccomp-dev libedit-dev libxxhash-dev libpcre2-dev
        libvulkan-dev glslc)
-test=(libgtest-dev libgmock-dev git python3 python3-numpy
+test=(libgtest-dev libgmock-dev git python3 python3-numpy tmux
       mesa-vulkan-drivers vulkan-validationlayers spirv-cross spirv-tools)
 all=(clang libclang-rt-14-dev clang-format libbenchmark-dev g++-aarch64-linux-gnu qemu-user)
 train=(python3 python3-numpy python3-torch libopenblas0-pthread)

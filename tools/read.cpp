@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint64_t kWindowBytes = 1 << 20;
 constexpr std::uint64_t kMaxScanBytes = std::uint64_t{1} << 30;    // to find a late line
 constexpr std::uint64_t kMaxCountBytes = std::uint64_t{64} << 20;  // to know the number of lines
+constexpr std::size_t kShownOfCutLine = 2000;
 constexpr int kMaxEntries = 1000;
 
 struct Request {
@@ -107,6 +108,8 @@ Answer show(const Window& window, const Request& request) {
   // The window may end inside a line: that one is for the next call, unless it is all there is.
   if (!window.reaches_end && lines.size() > 1) lines.pop_back();
   if (lines.empty()) return {"[" + request.path + " is empty]", false};
+  const bool cut = !window.reaches_end && lines.size() == 1 && lines[0].end.empty();
+  if (cut) lines[0].text = utf8_prefix(lines[0].text, kShownOfCutLine);
   const int count = lines_that_fit(lines, request);
   const int last = request.first + count - 1;
   std::string text = numbered(lines, 1, count, request.first);
@@ -116,9 +119,14 @@ Answer show(const Window& window, const Request& request) {
     text += " of " + std::to_string(window.total_lines);
   else
     text += " of a file of " + std::to_string(window.file_bytes) + " bytes";
-  std::string tag = line_tag(window.bytes, lines, 1, count);
-  tag.replace(0, tag.find(':'), std::to_string(request.first) + "-" + std::to_string(last));
-  text += "; tag " + tag;
+  if (cut) {
+    text += "; only the start of this line, which is longer than " + std::to_string(kWindowBytes) +
+            " bytes: shell has cut -c and tail -c";
+  } else {
+    std::string tag = line_tag(window.bytes, lines, 1, count);
+    tag.replace(0, tag.find(':'), std::to_string(request.first) + "-" + std::to_string(last));
+    text += "; tag " + tag;
+  }
   if (!done) text += "; go on with offset " + std::to_string(last + 1);
   const std::string_view shown = line_range(window.bytes, lines, 1, count);
   if (!model::is_utf8(shown)) text += "; bytes that are not UTF-8 are shown as \\xHH";

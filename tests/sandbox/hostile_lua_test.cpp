@@ -27,6 +27,22 @@ void expect_stopped(const char* source) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10)) << source;
 }
 
+// A host that takes what it is given goes round in a circle, or writes what is no JSON.
+TEST(HostileLua, ValuesThatAreNoneAreRefused) {
+  const std::string print =
+      "local function print(v) if type(v) ~= 'table' then return tostring(v) end local s = '{' "
+      "for k, w in pairs(v) do s = s .. k .. ':' .. print(w) end return s .. '}' end ";
+  const std::string cycle = "local t = {} t.t = t ";
+  EXPECT_THAT(in_stock_lua(print + cycle + "return print(t)"),
+              testing::AnyOf("runs on", "takes memory", "an error"));
+  EXPECT_EQ(in_stock_lua(print + "return print({a = 1/0})"), "{a:inf}");
+  for (const std::string& source : std::vector<std::string>{
+           cycle + "return t", "return {a = 1/0}", "return {[1.5] = 1}", "return {{[{}] = 1}}"}) {
+    EXPECT_NE(run(source).error, "") << source;
+  }
+  EXPECT_EQ(values("return 9007199254740993"), "[9007199254740993]");
+}
+
 TEST(HostileLua, WhatReachesOutsideIsNotThere) {
   for (const char* name :
        {"os", "io", "debug", "package", "require", "dofile", "loadfile", "warn", "string.dump"}) {

@@ -105,6 +105,32 @@ TEST_F(HostileNetwork, ResolvesNoNames) {
   EXPECT_NE(confined("getent ahostsv4 example.com").exit_code, 0);
 }
 
+// The address where machines of a cloud get their keys, in a network of its own.
+TEST_F(HostileNetwork, AsksForTheKeysOfTheMachine) {
+  if (::access(CORVID_BINARY, X_OK) != 0) GTEST_SKIP() << "cannot run " CORVID_BINARY;
+  put(workspace() / "key", "hush");
+  put(workspace() / "get.py",
+      "import sys, time, urllib.request\n"
+      "for i in range(int(sys.argv[1])):\n"
+      "  try:\n"
+      "    url = 'http://169.254.169.254:8000/key'\n"
+      "    sys.exit(print('got', urllib.request.urlopen(url, timeout=9).read().decode()))\n"
+      "  except OSError as why:\n"
+      "    print(why)\n"
+      "    time.sleep(0.1)\n");
+  const ProcessResult result = thrown_away(
+      "ip link set lo up && ip addr add 169.254.169.254/32 dev lo || exit 77; "
+      "python3 -m http.server --bind 169.254.169.254 8000 >/dev/null 2>&1 & "
+      "python3 get.py 100 && echo then && " CORVID_BINARY
+      " sandbox --allow-net=example.com -- python3 get.py 1");
+  if (result.exit_code == 77) GTEST_SKIP() << "no such address here: " << result.output;
+  const std::size_t then = result.output.find("then\n");
+  ASSERT_NE(then, std::string::npos) << result.output;
+  EXPECT_THAT(result.output.substr(0, then), testing::HasSubstr("got hush")) << "no harm shown";
+  EXPECT_THAT(result.output.substr(then), testing::Not(testing::HasSubstr("hush")));
+  EXPECT_THAT(result.output.substr(then), testing::HasSubstr("403"));
+}
+
 TEST_F(HostileNetwork, IsReachedWhenAllowed) {
   policy_.network = true;
   EXPECT_EQ(confined("./attack tcp " + port()).exit_code, 0);
