@@ -52,6 +52,18 @@ bool names_new_era(const ordered_json& list) {
   return list.is_array() && std::find(list.begin(), list.end(), kMcpNewEra) != list.end();
 }
 
+// Codes that the new era brought: a header or a capability is missing, the version is another.
+bool is_of_new_era(const McpMessage& answer) {
+  const ordered_json code = answer.body.value("code", ordered_json());
+  const bool is_error = answer.kind == McpMessage::Kind::error && code.is_number_integer();
+  return is_error && code >= -32022 && code <= -32020;
+}
+
+ordered_json result_of(McpMessage answer) {
+  if (answer.kind == McpMessage::Kind::error) throw PluginError("it says: " + answer.error_text());
+  return std::move(answer.body);
+}
+
 }  // namespace
 
 McpServer::McpServer(McpServerSpec spec, McpPatience patience, Notice notice)
@@ -169,7 +181,13 @@ asio::awaitable<void> McpServer::shake_hands() {
                          {"capabilities", capabilities()},
                          {"clientInfo", client_info()}};
   McpRequest request{"initialize", std::move(params), patience_.start, {}};
-  const ordered_json result = co_await ask(std::move(request));
+  McpMessage answer = co_await connection_->request(std::move(request));
+  new_era_ = is_of_new_era(answer);  // it was slow to answer the first question
+  if (new_era_) {
+    connection_->speak(kMcpNewEra);
+    co_return;
+  }
+  const ordered_json result = result_of(std::move(answer));
   const ordered_json version = result.value("protocolVersion", ordered_json());
   if (std::find(std::begin(kOldEra), std::end(kOldEra), version) == std::end(kOldEra)) {
     throw PluginError("it speaks a version of the protocol that Corvid does not know");
@@ -184,8 +202,7 @@ asio::awaitable<ordered_json> McpServer::ask(McpRequest request) {
   if (new_era_) request.params["_meta"] = about_us();
   const auto connection = connection_;
   McpMessage answer = co_await connection->request(std::move(request));
-  if (answer.kind == McpMessage::Kind::error) throw PluginError("it says: " + answer.error_text());
-  co_return std::move(answer.body);
+  co_return result_of(std::move(answer));
 }
 
 asio::awaitable<ordered_json> McpServer::ask_again(McpRequest request,

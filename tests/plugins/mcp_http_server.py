@@ -109,6 +109,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if era == "mute":  # some answer no request without a session
                 return self.reply(400, b"no session", "text/plain")
             return self.reply_json({"id": None, "error": {"code": -32000, "message": "Bad"}}, 400)
+        if mischief == "slow to answer" and method == "server/discover":
+            time.sleep(3)
+        if mischief == "slow to answer" and method == "initialize":
+            error = {"code": -32020, "message": "Missing MCP-Protocol-Version header"}
+            return self.reply_json({"id": message["id"], "error": error}, 400)
         if era == "new":
             assert self.headers["MCP-Protocol-Version"] == mcp_server.NEW
             assert self.headers["Mcp-Method"] == method

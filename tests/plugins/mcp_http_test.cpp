@@ -61,6 +61,13 @@ TEST_F(McpHttpTest, ServersOfBothErasAreUsed) {
   }
 }
 
+TEST_F(McpHttpTest, AServerOfTheNewEraMayBeSlowToSaySo) {
+  McpPatience patience;
+  patience.probe = std::chrono::seconds(1);
+  serve({"new", "slow to answer"}, patience);
+  EXPECT_EQ(add(2, 3), "5");
+}
+
 TEST_F(McpHttpTest, ASessionThatHasEndedIsBegunAnewWithinTheCall) {
   serve({"old", "forgets"});
   EXPECT_EQ(add(2, 3), "5");
