@@ -37,7 +37,7 @@ SYNONYMS = [
     (r"\bswap\b(?! out)(?=.*\b(?:by|with|for)\b)", ["swap", "exchange", "replace"]),
     (r"\btell me\b", ["tell me", "tell me", "let me know", "say", "inform me"]), (r"\bgive me\b", ["give me", "give me", "get me", "hand me", "let me have"]),
     (r"\bcurrently\b", ["currently", "at the moment", "right now", "now"]), (r"\bright now\b", ["right now", "at present", "currently"]),
-    (r"\bsame\b", ["same", "identical"]), (r"\bat the end\b", ["at the end", "at the very end", "at the bottom", "as the last thing"]),
+    (r"\bsame\b", ["same", "identical"]), (r"\bat the end\b", ["at the end", "right at the end", "at the bottom", "as the last thing"]),
     (r"\bat the (?:top|start|beginning)\b", ["at the top", "at the start", "at the beginning", "at the very top", "up front"]),
     (r"\bI(?:'d| would) like\b", ["I'd like", "I would like", "I want", "I'd love", "I wish"]),
     (r"\bthere (?:is|exists)\b(?= (?:a|an|no)\b)", ["there is", "there's", "there exists", "we have", "you find"]),
