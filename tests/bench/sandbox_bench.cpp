@@ -1,12 +1,18 @@
-// What confinement costs one command: the median time of /bin/true without and with it, and how
-// long a new sandbox takes until its first command has run.
+// What the sandbox costs one command: the median time of /bin/true spawned plainly, run by Corvid
+// without confinement and with it, and how long a new sandbox takes until its first command has
+// run.
+#include <spawn.h>
+#include <sys/wait.h>
+
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "sandbox/sandbox.h"
@@ -50,6 +56,20 @@ double command_time(const std::filesystem::path& folder, Policy::Mode mode) {
   return median(std::move(times));
 }
 
+double spawn_time() {
+  std::vector<double> times;
+  std::string program = "/bin/true";
+  char* const argv[] = {program.data(), nullptr};
+  for (int i = 0; i < kRuns; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    pid_t child = 0;
+    if (::posix_spawn(&child, argv[0], nullptr, nullptr, argv, nullptr) != 0) std::abort();
+    ::waitpid(child, nullptr, 0);
+    times.push_back(Milliseconds(std::chrono::steady_clock::now() - start).count());
+  }
+  return median(std::move(times));
+}
+
 double first_command_time(const std::filesystem::path& folder) {
   std::vector<double> times;
   for (int i = 0; i < kStarts; ++i) {
@@ -67,12 +87,14 @@ int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == kStubCommand) return run_stub(argc, argv);
   std::string name = (std::filesystem::temp_directory_path() / "corvid-bench-XXXXXX").string();
   const std::filesystem::path folder = mkdtemp(name.data());
-  const double plain = command_time(folder, Policy::Mode::off);
+  const double spawned = spawn_time();
+  const double open = command_time(folder, Policy::Mode::off);
   const double confined = command_time(folder, Policy::Mode::on);
-  std::printf("/bin/true, plain      %6.2f ms\n", plain);
+  std::printf("/bin/true, spawned    %6.2f ms\n", spawned);
+  std::printf("/bin/true, unconfined %6.2f ms\n", open);
   std::printf("/bin/true, confined   %6.2f ms\n", confined);
-  std::printf("confinement costs     %6.2f ms (target 5 ms)\n", confined - plain);
+  std::printf("the sandbox costs     %6.2f ms (target 5 ms)\n", confined - spawned);
   std::printf("a new sandbox and its first command %6.2f ms\n", first_command_time(folder));
   std::filesystem::remove_all(folder);
-  return confined - plain <= 5 ? 0 : 1;
+  return confined - spawned <= 5 ? 0 : 1;
 }
