@@ -8,7 +8,7 @@
 namespace corvid::runtime {
 namespace {
 
-constexpr int kPrefillChunkTokens = 256;
+constexpr int kPrefillChunkTokens = 240;  // two, and 32 tokens of others, fit into a batch
 
 }  // namespace
 
@@ -23,6 +23,9 @@ class EngineThread::Job {
   const std::stop_token& stop() const { return stop_; }
   bool finished() const { return finished_; }
   virtual bool urgent() const = 0;
+  // Whose is the lowest has waited longest.
+  std::uint64_t ticket() const { return ticket_; }
+  void queue_up(std::uint64_t ticket) { ticket_ = ticket; }
 
   // What to run next; starts the job the first time. Nothing: the job is finished.
   const std::optional<model::Work>& work(model::Engine& engine) {
@@ -81,6 +84,7 @@ class EngineThread::Job {
   ContextPool& pool_;
   const std::stop_token stop_;
   std::optional<model::Work> work_;
+  std::uint64_t ticket_ = 0;
   bool started_ = false;
   bool finished_ = false;
 };
@@ -251,6 +255,7 @@ bool EngineThread::admit(std::stop_token stop) {
   if (active_.empty()) {
     arrived_.wait(lock, stop, [this] { return !queue_.empty() || !discarded_.empty(); });
   }
+  for (const auto& job : queue_) job->queue_up(++tickets_);
   std::ranges::move(queue_, std::back_inserter(active_));
   queue_.clear();
   gone.swap(discarded_);
@@ -258,7 +263,7 @@ bool EngineThread::admit(std::stop_token stop) {
   return !stop.stop_requested();
 }
 
-// The first job of each timeline; settling only while nobody waits for an answer.
+// The first job of each timeline that has work; settling only while nobody waits for an answer.
 std::vector<EngineThread::Job*> EngineThread::runnable() {
   std::vector<Job*> jobs;
   for (const auto& job : active_) {
@@ -269,7 +274,7 @@ std::vector<EngineThread::Job*> EngineThread::runnable() {
   if (std::ranges::any_of(jobs, &Job::urgent)) {
     std::erase_if(jobs, [](const Job* job) { return !job->urgent(); });
   }
-  if (!jobs.empty()) std::ranges::rotate(jobs, jobs.begin() + turn_++ % jobs.size());
+  std::erase_if(jobs, [this](Job* job) { return !job->work(*engine_); });
   return jobs;
 }
 
@@ -279,27 +284,37 @@ void EngineThread::step() {
   }
   remove_finished();
 
-  std::vector<Job*> jobs;
-  std::vector<model::Work> batch;
-  int room = engine_->max_batch_tokens();
-  for (Job* job : runnable()) {
-    const std::optional<model::Work>& work = job->work(*engine_);
-    if (!work || static_cast<int>(work->tokens.size()) > room) continue;
-    room -= static_cast<int>(work->tokens.size());
-    batch.push_back(*work);
-    jobs.push_back(job);
-  }
-  if (!batch.empty()) {
-    try {
-      // A single job may be stopped inside the step; others would lose their share of it.
-      const bool done =
-          engine_->step(batch, jobs.size() == 1 ? jobs[0]->stop() : std::stop_token());
-      if (done) std::ranges::for_each(jobs, &Job::advance);
-    } catch (...) {
-      for (Job* job : jobs) job->finish(std::current_exception());
-    }
-  }
+  // Who has waited longest is in it, so everybody's turn comes; then the short before the long.
+  const auto n_tokens = [this](Job* job) { return job->work(*engine_)->tokens.size(); };
+  std::vector<Job*> jobs = runnable();
+  std::ranges::sort(jobs, {}, &Job::ticket);
+  const auto shorter = [&](Job* a, Job* b) { return n_tokens(a) < n_tokens(b); };
+  if (jobs.size() > 2) std::stable_sort(jobs.begin() + 1, jobs.end(), shorter);
+  std::size_t room = engine_->max_batch_tokens();
+  std::erase_if(jobs, [&](Job* job) {
+    const std::size_t n = n_tokens(job);
+    const bool fits = n <= room;
+    if (fits) room -= n;
+    return !fits;
+  });
+  for (Job* job : jobs) job->queue_up(++tickets_);
+  if (!jobs.empty()) step(jobs);
   remove_finished();
+}
+
+void EngineThread::step(std::span<Job* const> jobs) {
+  std::vector<model::Work> batch;
+  for (Job* job : jobs) batch.push_back(*job->work(*engine_));
+  bool done = false;
+  try {
+    // A single job may be stopped inside the step; others would lose their share of it.
+    done = engine_->step(batch, jobs.size() == 1 ? jobs[0]->stop() : std::stop_token());
+  } catch (...) {
+    if (jobs.size() == 1) return jobs[0]->finish(std::current_exception());
+    // Alone each shows whose fault it was.
+    for (std::size_t i = 0; i < jobs.size(); ++i) step(jobs.subspan(i, 1));
+  }
+  if (done) std::ranges::for_each(jobs, &Job::advance);
 }
 
 void EngineThread::remove_finished() {

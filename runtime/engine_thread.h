@@ -1,18 +1,21 @@
 // The one thread that runs a model: it owns all contexts and steps the active ones together.
 //
 // Requests of one timeline run in the order they came; timelines run side by side, fair between
-// them. A timeline has a context of its own, or borrows for each request the pooled one that holds
-// most of its prompt already. Settling runs only while no reply does.
+// them: nobody is passed over for good, and a token hardly ever waits for others' prompts. What
+// fails or is stopped ends alone. A timeline has a context of its own, or borrows for each request
+// the pooled one that holds most of its prompt already. Settling runs only while no reply does.
 // submit() may be called from any thread; a request's callbacks come on the engine thread,
 // `on_done` exactly once. The destructor interrupts what is running and joins.
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <thread>
 #include <vector>
@@ -80,6 +83,7 @@ class EngineThread {
   bool admit(std::stop_token stop);
   std::vector<Job*> runnable();
   void step();
+  void step(std::span<Job* const> jobs);
   void remove_finished();
 
   const std::shared_ptr<model::Engine> engine_;
@@ -89,7 +93,7 @@ class EngineThread {
   std::vector<std::unique_ptr<Timeline>> discarded_;  // guarded by mutex_
   Jobs queue_;                                        // guarded by mutex_
   Jobs active_;
-  std::size_t turn_ = 0;  // who comes first when not all fit into one batch
+  std::uint64_t tickets_ = 0;  // drawn by those who arrive and by those who were in a step
   std::jthread thread_;
 };
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <cstdio>
 #include <numbers>
 
 #include "model/error.h"
@@ -29,15 +29,16 @@ class Keys {
     if (!value) fail(key, "is missing");
     return *value;
   }
-  std::optional<double> maybe_number(const std::string& key) const {
+  std::optional<double> maybe_number(const std::string& key, double least, double most) const {
     const auto value = file_.number(prefix_ + key);
-    if (value && !std::isfinite(*value)) fail(key, "is not a finite number");
+    if (value && !(*value >= least && *value <= most)) {
+      fail(key, "is " + shown(*value) + ", outside " + shown(least) + " to " + shown(most));
+    }
     return value;
   }
-  double positive(const std::string& key) const {
-    const auto value = maybe_number(key);
+  double number(const std::string& key, double least, double most) const {
+    const auto value = maybe_number(key, least, most);
     if (!value) fail(key, "is missing");
-    if (*value <= 0) fail(key, "must be positive");
     return *value;
   }
   std::optional<std::string> text(const std::string& key) const {
@@ -50,11 +51,20 @@ class Keys {
   }
 
  private:
+  static std::string shown(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", value);
+    return text;
+  }
+
   const GgufFile& file_;
   std::string prefix_;
 };
 
+// Beyond these nothing can be meant.
 constexpr std::int64_t kMaxDim = 1 << 20;
+constexpr std::int64_t kMaxContext = 1 << 24;  // positions are exact in f32
+constexpr double kMaxStretch = 1e6;
 
 int read_vocab(const GgufFile& file, const Keys& keys) {
   if (const auto size = keys.maybe("vocab_size", 1, 1 << 24)) return *size;
@@ -80,18 +90,19 @@ void read_attention(const Keys& keys, Config& c) {
 }
 
 void read_rope(const Keys& keys, Config& c) {
-  c.rope_base = keys.positive("rope.freq_base");
+  c.rope_base = keys.number("rope.freq_base", 2, 1e12);
   const std::string type = keys.text("rope.scaling.type").value_or("none");
   if (type == "none") return;
   if (type != "yarn") keys.fail("rope.scaling.type", "is '" + type + "'; known: none, yarn");
   c.has_yarn = true;
-  c.yarn.factor = keys.positive("rope.scaling.factor");
-  c.yarn.original_context = keys.positive("rope.scaling.original_context_length");
-  c.yarn.beta_fast = keys.maybe_number("rope.scaling.yarn_beta_fast").value_or(32);
-  c.yarn.beta_slow = keys.maybe_number("rope.scaling.yarn_beta_slow").value_or(1);
-  c.yarn.log_multiplier = keys.maybe_number("rope.scaling.yarn_log_multiplier").value_or(0);
-  if (c.yarn.beta_fast <= 0) keys.fail("rope.scaling.yarn_beta_fast", "must be positive");
-  if (c.yarn.beta_slow <= 0) keys.fail("rope.scaling.yarn_beta_slow", "must be positive");
+  c.yarn.factor = keys.number("rope.scaling.factor", 1, kMaxStretch);
+  c.yarn.original_context = keys.number("rope.scaling.original_context_length", 1, kMaxContext);
+  const auto beta = [&](const char* key, double otherwise) {
+    return keys.maybe_number(key, 1e-3, kMaxStretch).value_or(otherwise);
+  };
+  c.yarn.beta_fast = beta("rope.scaling.yarn_beta_fast", 32);
+  c.yarn.beta_slow = beta("rope.scaling.yarn_beta_slow", 1);
+  c.yarn.log_multiplier = keys.maybe_number("rope.scaling.yarn_log_multiplier", 0, 10).value_or(0);
 }
 
 void read_indexer(const Keys& keys, Config& c) {
@@ -109,7 +120,8 @@ void read_experts(const Keys& keys, Config& c) {
   c.experts_used = keys.integer("expert_used_count", 1, c.experts);
   c.shared_experts = keys.maybe("expert_shared_count", 0, 1 << 10).value_or(0);
   c.expert_ffn = keys.integer("expert_feed_forward_length", 1, kMaxDim);
-  c.weights_scale = static_cast<float>(keys.maybe_number("expert_weights_scale").value_or(1));
+  const auto scale = keys.maybe_number("expert_weights_scale", 0, kMaxStretch);
+  c.weights_scale = static_cast<float>(scale.value_or(1));
   if (c.weights_scale == 0) c.weights_scale = 1;
   c.normalise_weights = keys.maybe("expert_weights_norm", 0, 1).value_or(0) != 0;
   // GLM-4.7-Flash is sigmoid-gated; its files lack the key, and early ones have it wrong.
@@ -170,8 +182,8 @@ Config read_config(const GgufFile& file) {
   c.layers = blocks - keys.maybe("nextn_predict_layers", 0, blocks - 1).value_or(0);
   c.dim = keys.integer("embedding_length", 1, kMaxDim);
   c.vocab = read_vocab(file, keys);
-  c.context = keys.integer("context_length", 1, std::numeric_limits<int>::max());
-  c.eps = static_cast<float>(keys.positive("attention.layer_norm_rms_epsilon"));
+  c.context = keys.integer("context_length", 1, kMaxContext);
+  c.eps = static_cast<float>(keys.number("attention.layer_norm_rms_epsilon", 1e-12, 0.1));
   read_attention(keys, c);
   read_rope(keys, c);
   if (c.architecture == "deepseek32") read_indexer(keys, c);

@@ -1,8 +1,12 @@
 // What the keys of a file come to, where files differ in what they say.
 #include "model/net/config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
+#include "model/error.h"
 #include "tests/model/gguf_writer.h"
 
 namespace corvid::model {
@@ -60,6 +64,33 @@ TEST(Config, WhatEarlyFilesOfGlmFlashSayOfItsGatesIsWrong) {
   testing::GgufWriter writer = glm_flash();
   writer.u32("deepseek2.expert_gating_func", 1);
   EXPECT_EQ(read_config(*testing::gguf_from(writer.bytes())).gating, Gating::sigmoid);
+}
+
+// What a key may mean ends before what its type can hold.
+TEST(Config, NumbersThatNothingCanMeanAreRefusedByName) {
+  const auto problem = [](const std::string& key, float value) -> std::string {
+    testing::GgufWriter writer = glm_flash();
+    writer.text("deepseek2.rope.scaling.type", "yarn");
+    if (!key.ends_with(".factor")) writer.f32("deepseek2.rope.scaling.factor", 40);
+    if (!key.ends_with("context_length")) {
+      writer.f32("deepseek2.rope.scaling.original_context_length", 4096);
+    }
+    writer.f32("deepseek2." + key, value);
+    try {
+      read_config(*testing::gguf_from(writer.bytes()));
+    } catch (const ModelError& error) {
+      return error.what();
+    }
+    return "no problem";
+  };
+  for (const char* key : {"factor", "original_context_length", "yarn_beta_fast", "yarn_beta_slow",
+                          "yarn_log_multiplier"}) {
+    const std::string name = std::string("rope.scaling.") + key;
+    EXPECT_EQ(problem(name, 8), "no problem");
+    for (const float absurd : {-1.0F, 1e38F, std::numeric_limits<float>::quiet_NaN()}) {
+      EXPECT_THAT(problem(name, absurd), ::testing::HasSubstr("key 'deepseek2." + name + "' is"));
+    }
+  }
 }
 
 }  // namespace

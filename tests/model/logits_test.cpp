@@ -53,6 +53,26 @@ TEST_P(Logits, AgreeWithTheReferenceInChunksOfAnySize) {
   }
 }
 
+TEST_P(Logits, AgreeWithTheReferenceWhereverTheContextHasBeen) {
+  const auto& [name, kernels] = GetParam();
+  const nlohmann::json vector = load_vector(name);
+  const auto tokens = vector["ids"].get<std::vector<Token>>();
+  const auto engine = load_model(name, kernels);
+  const std::size_t vocab = engine->vocab_size(), skipped = tokens.size() / 2;
+  const std::vector<float> logits = run_about(*engine, tokens);
+  int compared = 0;
+  for (const auto& [row, values] : vector["logits"].items()) {
+    const std::size_t at = std::stoul(row);
+    if (at < skipped) continue;
+    EXPECT_LT(largest_difference(std::span(logits).subspan((at - skipped) * vocab, vocab),
+                                 values.get<std::vector<float>>()),
+              kBound)
+        << "row " << row;
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Vectors, Logits,
     ::testing::Combine(::testing::Values("logits-deepseek32", "logits-deepseek32-groups",

@@ -84,4 +84,32 @@ inline std::vector<Token> some_tokens(int n, int vocab, std::uint32_t seed = 1) 
   return tokens;
 }
 
+// Logits of the second half of the tokens, at a context that has been through all there is: stepped
+// beside another, rewound, saved, loaded elsewhere, and stepped beside another again.
+inline std::vector<float> run_about(Engine& engine, std::span<const Token> tokens) {
+  const auto before = tokens.first(tokens.size() / 2), after = tokens.subspan(before.size());
+  const std::vector<Token> others = some_tokens(60, engine.vocab_size(), 77);
+  const auto context = engine.new_context(), beside = engine.new_context();
+  const Work both[] = {{beside.get(), std::span(others).first(20), Rows::last},
+                       {context.get(), before, Rows::none}};
+  engine.step(both);
+  const Mark mark = context->mark();
+  const Work wrong{context.get(), std::span(others).subspan(20), Rows::last};
+  engine.step({&wrong, 1});
+  context->rewind(mark);
+  std::vector<std::byte> snapshot;
+  context->save(snapshot);
+  const auto copy = engine.new_context();
+  copy->load(snapshot);
+  const Work again[] = {{copy.get(), after, Rows::all},
+                        {beside.get(), std::span(others).subspan(20, 1), Rows::last}};
+  engine.step(again);
+  std::vector<float> all;
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    const std::span<const float> row = copy->logits(static_cast<int>(i));
+    all.insert(all.end(), row.begin(), row.end());
+  }
+  return all;
+}
+
 }  // namespace corvid::model::testing

@@ -101,12 +101,20 @@ def main():
         # What R1's first template ends with is what R1-0528 says first.
         return prompt + "<think>\n" if prompt.endswith("<｜Assistant｜>") else prompt
 
+    def r1_first(messages):
+        # R1's first template knows calls only where no text, not even an empty one, is beside them.
+        messages = with_text_arguments(messages)
+        for message in messages:
+            if message.get("tool_calls") and not message["content"]:
+                message["content"] = None
+        return r1(messages)
+
     out = {
         "deepseek-v2": dict(vectors(v2, cases=WITHOUT_CALLS)),
         "deepseek-v3": dict(vectors(lambda m: v3(with_text_arguments(m)))),
         "deepseek-r1": dict(vectors(r1_calls, thinking=True)) |
-        {f"first_{case}": vector for case, vector in vectors(r1, thinking=True,
-                                                             cases=WITHOUT_CALLS)},
+        {f"first_{case}": vector for case, vector in vectors(
+            r1_first, thinking=True, cases=[*WITHOUT_CALLS, "two_calls"])},
         "deepseek-v3.1": {}, "glm-4.7": {},
     }
     for thinking in (False, True):
