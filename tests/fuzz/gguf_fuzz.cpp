@@ -1,4 +1,5 @@
-// Any bytes read as a GGUF file: refused with a ModelError, or read within their bounds.
+// Any bytes read as a GGUF file: refused with a ModelError, or read within their bounds. So are the
+// model that its keys describe, and its vocabulary.
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -7,6 +8,7 @@
 
 #include "model/error.h"
 #include "model/files/gguf.h"
+#include "model/net/config.h"
 #include "model/text/tokenizer.h"
 
 using namespace corvid::model;
@@ -32,6 +34,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::vector<float> row(columns);
       dequantize_row(view.type, view.data, row);
       dequantize_row(view.type, view.data + view.bytes - bytes, row);
+    }
+    try {
+      read_config(*file).rope_frequencies();
+    } catch (const ModelError&) {
     }
     Tokenizer::load(*file);
   } catch (const ModelError&) {

@@ -25,7 +25,29 @@ def quantised_gguf(kind, values, size):
     return small_gguf([tensor]) + bytes(range(2 * size % 256)) + b"\5" * (2 * size)
 
 
-def small_gguf(more=()):
+# What the keys of a model say, and the type of each.
+MODEL = {"block_count": 5, "nextn_predict_layers": 1, "context_length": 4096, "vocab_size": 512,
+         "embedding_length": 256, "feed_forward_length": 512, "leading_dense_block_count": 1,
+         "attention.head_count": 4, "attention.q_lora_rank": 64, "attention.kv_lora_rank": 128,
+         "attention.key_length_mla": 96, "attention.value_length_mla": 64,
+         "attention.layer_norm_rms_epsilon": 1e-6, "attention.indexer.head_count": 4,
+         "attention.indexer.key_length": 64, "attention.indexer.top_k": 16,
+         "rope.dimension_count": 32, "rope.freq_base": 1e4, "rope.scaling.factor": 40.0,
+         "rope.scaling.original_context_length": 4096, "rope.scaling.yarn_beta_fast": 32.0,
+         "rope.scaling.yarn_beta_slow": 1.0, "rope.scaling.yarn_log_multiplier": 0.1,
+         "expert_count": 8, "expert_used_count": 2, "expert_shared_count": 1,
+         "expert_feed_forward_length": 64, "expert_group_count": 2, "expert_group_used_count": 1,
+         "expert_gating_func": 2, "expert_weights_scale": 2.5}
+
+
+def model_keys():
+    keys = [text("deepseek32." + key) + struct.pack("<If" if isinstance(value, float) else "<II",
+                                                    6 if isinstance(value, float) else 4, value)
+            for key, value in MODEL.items()]
+    return [*keys, text("deepseek32.rope.scaling.type") + struct.pack("<I", 8) + text("yarn")]
+
+
+def small_gguf(more=(), more_keys=()):
     keys = [text("general.architecture") + struct.pack("<I", 8) + text("deepseek32"),
             text("n") + struct.pack("<II", 4, 7),
             text("f") + struct.pack("<If", 6, 0.5),
@@ -34,7 +56,7 @@ def small_gguf(more=()):
             text("tokenizer.ggml.model") + struct.pack("<I", 8) + text("gpt2"),
             text("tokenizer.ggml.pre") + struct.pack("<I", 8) + text("deepseek-v3"),
             text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b"),
-            text("tokenizer.ggml.merges") + struct.pack("<IIQ", 9, 8, 1) + text("a b")]
+            text("tokenizer.ggml.merges") + struct.pack("<IIQ", 9, 8, 1) + text("a b"), *more_keys]
     tensors = [text("a.weight") + struct.pack("<I2qIQ", 2, 4, 2, 0, 0),
                text("b.weight") + struct.pack("<IqIQ", 1, 32, 8, 32), *more]
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys + tensors)
@@ -55,7 +77,8 @@ CALLS = [b"<tool_call>\n{\"name\": \"shell\", \"arguments\": {\"command\": \"ls\
 
 seeds = []
 if target == "gguf":
-    seeds = [small_gguf(), *(quantised_gguf(*block) for block in BLOCKS)]
+    seeds = [small_gguf(), small_gguf(more_keys=model_keys()),
+             *(quantised_gguf(*block) for block in BLOCKS)]
 elif target == "tokenizer":
     golden = json.load(open(os.path.join(vectors, "deepseek-v3.2-golden.json"), encoding="utf-8"))
     seeds = [case["text"].encode() for case in golden]
