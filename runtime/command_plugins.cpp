@@ -77,12 +77,10 @@ int list() {
   return kOk;
 }
 
+// Many a project has folders named git or tests: those are ./git and ./tests.
 fs::path place_of(const std::string& what) {
-  if (what.find('/') == what.npos && !fs::exists(what)) {
-    const fs::path shipped = shipped_plugin(what);
-    if (!shipped.empty()) return shipped;
-  }
-  return what;
+  const fs::path shipped = shipped_plugin(what);
+  return shipped.empty() ? fs::path(what) : shipped;
 }
 
 int add(const std::string& what) {

@@ -37,6 +37,8 @@ class PluginsCommand : public testing::Test {
 
 TEST_F(PluginsCommand, AddsAndRemovesTheOnesThatComeWithCorvid) {
   EXPECT_THAT(run("list"), StartsWith("No plugins yet."));
+  work_.put("tests/one_test.py", "the project's own");
+  work_.put("git/plugin.lua", "return {api = 1, description = 'The project has this.'}");
   for (const char* name : {"git", "tests", "todo"}) {
     EXPECT_THAT(run(std::string("add ") + name), StartsWith(name));
     EXPECT_EQ(status_, 0);
