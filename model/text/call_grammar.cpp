@@ -325,8 +325,11 @@ bool CallGrammar::Parts::step_content(State& s, char c) const {
     s.matched = 0;
     return !is_mark(c);
   }
-  if (++s.matched < calls.commitment.size()) return true;
-  if (rule.calls == ReplyRule::Calls::none) return false;
+  const bool whole = ++s.matched == calls.commitment.size();
+  // Where no call may come, none is begun either: its beginning would be left in the content.
+  const bool unmistakable = whole || static_cast<unsigned char>(c) >= 0x80;
+  if (rule.calls == ReplyRule::Calls::none && unmistakable) return false;
+  if (!whole) return true;
   s = {};
   if (syntax.opening[0].empty()) {
     choose(s, tool_texts, Step::tool);

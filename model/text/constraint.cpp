@@ -24,6 +24,7 @@ class CallConstraint : public Constraint {
         tokenizer_(std::move(tokenizer)),
         syntax_(format_->syntax()),
         grammar_(syntax_, tools, thinking, rule),
+        may_call_(rule.calls != ReplyRule::Calls::none),
         states_{grammar_.start()} {
     for (std::string_view text : syntax_.marks()) marks_.push_back(*tokenizer_->special(text));
     for (std::string_view text : syntax_.ends()) {
@@ -34,7 +35,7 @@ class CallConstraint : public Constraint {
   bool free() const override {
     const State& state = states_.back();
     return state.mode == Mode::reasoning || state.mode == Mode::lost ||
-           (state.mode == Mode::content && state.matched == 0);
+           (state.mode == Mode::content && state.matched == 0 && may_call_);
   }
 
   void mask(TokenMask& allowed) const override {
@@ -136,6 +137,7 @@ class CallConstraint : public Constraint {
   const std::shared_ptr<const Tokenizer> tokenizer_;
   const ReplySyntax& syntax_;
   const CallGrammar grammar_;
+  const bool may_call_;       // if not, a token may be the beginning of a call already
   std::vector<Token> marks_;  // by their place in the syntax
   std::vector<Token> ends_;
   std::deque<State> states_;         // after each of the last tokens

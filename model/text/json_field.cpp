@@ -11,8 +11,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kMaxDepth = 200;         // deeper is never meant, and trees are walked recursively
-constexpr int kMaxValues = 1'000'000;  // each takes some 50 bytes of memory
+constexpr std::size_t kMaxDepth = 200;  // deeper is never meant, and trees are walked recursively
+constexpr int kMaxValues = 1'000'000;   // each takes some 50 bytes of memory
+// Of a name with those before it in its object: a tree that keeps their order looks through them.
+constexpr std::int64_t kMaxComparisons = 50'000'000;
 
 std::string number_text(double number) {
   std::string text = std::to_string(number);
@@ -20,6 +22,54 @@ std::string number_text(double number) {
   if (text.ends_with('.')) text.pop_back();
   return text;
 }
+
+// Reads a text without keeping anything of it: whether a tree of it may be made. (A limit that is
+// asked while the tree is made costs a look through each array for each of its items.)
+class Bounds : public nlohmann::json_sax<Json> {
+ public:
+  explicit Bounds(const std::string& name) : name_(name) {}
+
+  bool null() override { return value(); }
+  bool boolean(bool) override { return value(); }
+  bool number_integer(number_integer_t) override { return value(); }
+  bool number_unsigned(number_unsigned_t) override { return value(); }
+  bool number_float(number_float_t, const string_t&) override { return value(); }
+  bool string(string_t&) override { return value(); }
+  bool binary(binary_t&) override { return value(); }
+  bool start_object(std::size_t) override { return open(); }
+  bool start_array(std::size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t&) override {
+    n_comparisons_ += members_.back()++;
+    if (n_comparisons_ > kMaxComparisons) throw ModelError(name_ + " has too many members");
+    return true;
+  }
+  // What is no JSON, the parser of the tree will say.
+  bool parse_error(std::size_t, const std::string&, const Json::exception&) override {
+    return false;
+  }
+
+ private:
+  bool value() {
+    if (++n_values_ > kMaxValues) throw ModelError(name_ + " has too many values");
+    return true;
+  }
+  bool open() {
+    members_.push_back(0);
+    if (members_.size() > kMaxDepth) throw ModelError(name_ + " is nested too deeply");
+    return value();
+  }
+  bool close() {
+    members_.pop_back();
+    return true;
+  }
+
+  const std::string& name_;
+  int n_values_ = 0;
+  std::int64_t n_comparisons_ = 0;
+  std::vector<std::int64_t> members_;  // of the objects that are open; arrays have none
+};
 
 }  // namespace
 
@@ -104,16 +154,10 @@ bool JsonField::boolean_or(const char* name, bool otherwise) const {
 }
 
 JsonDocument::JsonDocument(std::string_view text, std::string name) {
-  int n_values = 0;
-  const auto limit = [&](int depth, Json::parse_event_t event, Json&) {
-    if (depth > kMaxDepth) throw ModelError(name + " is nested too deeply");
-    if (event != Json::parse_event_t::key && ++n_values > kMaxValues) {
-      throw ModelError(name + " has too many values");
-    }
-    return true;
-  };
   try {
-    json_ = std::make_unique<const Json>(Json::parse(text, limit));
+    Bounds bounds(name);
+    Json::sax_parse(text, &bounds);
+    json_ = std::make_unique<const Json>(Json::parse(text));
   } catch (const Json::exception& error) {
     throw ModelError(name + " is not JSON: " + error.what());
   }

@@ -401,6 +401,9 @@ TEST(ReplyRule, AForbiddenCallCannotBegin) {
     constraint->accept(opening[n]);
   }
   EXPECT_LT(n, opening.size());
+  // Nothing of it that could be nothing else.
+  const std::string begun = deepseek_tokenizer()->decode(std::span(opening).first(n));
+  EXPECT_EQ(begun.find("｜"), begun.npos) << begun;
 }
 
 TEST(ReplyRule, AfterTheOneCallThatIsWantedTheBlockEnds) {

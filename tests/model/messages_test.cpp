@@ -38,6 +38,17 @@ TEST(Messages, ReadsAConversation) {
   EXPECT_EQ(read.thinking, Thinking::off);
 }
 
+// Of an object with very many names a tree that keeps their order would never be done; and a limit
+// must not make the many parts of a long conversation dear.
+TEST(Messages, ALongConversationIsReadAndAnObjectWithoutEndIsNot) {
+  std::string messages = R"({"messages": [{"role": "user", "content": "x"})";
+  for (int i = 0; i < 100'000; ++i) messages += R"(,{"role": "user", "content": "x"})";
+  EXPECT_EQ(read_conversation(messages + "]}").messages.size(), 100'001u);
+  std::string members = R"({"messages": [], "more": {"a": 0)";
+  for (int i = 0; i < 20'000; ++i) members += ", \"" + std::to_string(i) + "\": 0";
+  EXPECT_THAT(problem_of(members + "}}"), HasSubstr("too many members"));
+}
+
 TEST(Messages, WhatIsWrongIsNamedWithItsPlace) {
   EXPECT_THAT(problem_of("{"), HasSubstr("not JSON"));
   EXPECT_THAT(problem_of("[]"), HasSubstr("not an object"));
