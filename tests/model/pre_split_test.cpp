@@ -174,18 +174,6 @@ TEST_P(PreSplits, SettledTokensStay) {
   }
 }
 
-TEST(PreSplitGlm4, CutsAsTheModelsOwnTokenizerDoes) {
-  const auto golden = testing::read_vector("glm4-pieces.json");
-  EXPECT_EQ(golden.size(), 45u);
-  for (const auto& expected : golden) {
-    std::string text;
-    for (const auto& piece : expected) text += piece.get<std::string>();
-    std::vector<std::string_view> pieces;
-    pre_split_named("glm4")(text, pieces);
-    EXPECT_EQ(Texts(pieces.begin(), pieces.end()), expected.get<Texts>());
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(All, PreSplits, ::testing::Values("deepseek-v3", "deepseek-llm", "glm4"),
                          [](const auto& info) {
                            std::string name(info.param);

@@ -37,22 +37,6 @@ TEST(Tokenizer, GoldenIds) {
   }
 }
 
-// The vocabulary of V2 and its relatives, with a pre-tokenizer of its own.
-TEST(Tokenizer, GoldenIdsOfDeepSeekLlm) {
-  const auto tokenizer =
-      Tokenizer::load(*GgufFile::open(testing::vector_path("deepseek-llm-vocab.gguf")));
-  const auto goldens = read_vector("deepseek-llm-golden.json");
-  EXPECT_EQ(goldens.size(), 45u);
-  for (const auto& golden : goldens) {
-    const std::string text = golden["text"];
-    const auto ids = golden["ids"].get<std::vector<Token>>();
-    EXPECT_EQ(tokenizer->encode(text), ids) << "'" << text << "'";
-    EXPECT_EQ(tokenizer->decode(ids), text);
-  }
-  EXPECT_EQ(tokenizer->bos(), 100000);
-  EXPECT_EQ(tokenizer->eos(), 100001);
-}
-
 TEST(Tokenizer, SpecialIds) {
   const auto tokenizer = deepseek_tokenizer();
   EXPECT_EQ(tokenizer->special("<think>"), 128798);
