@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <fstream>
 #include <optional>
+#include <ranges>
 
 #include "memory/error.h"
+#include "memory/prefix.h"
 #include "model/error.h"
 
 namespace corvid::memory {
@@ -25,10 +27,6 @@ struct Head {
   std::uint64_t owner = 0;
   std::uint32_t n_tokens = 0, reserved = 0;
 };
-
-int common(std::span<const model::Token> a, std::span<const model::Token> b) {
-  return static_cast<int>(std::ranges::mismatch(a, b).in1 - a.begin());
-}
 
 // Written whole beside it and then renamed, so that no reader sees a part of it.
 bool write_file(const fs::path& file, std::initializer_list<std::span<const char>> parts) {
@@ -130,19 +128,16 @@ void Snapshots::shrink() {
 const Snapshots::Snapshot* Snapshots::best(std::span<const model::Token> prompt,
                                            std::uint64_t owner) const {
   const Snapshot* best = nullptr;
-  int most = 0;
-  for (const Snapshot& snapshot : snapshots_) {
-    if (snapshot.owner != owner) continue;
-    const int n = common(snapshot.tokens, prompt);
-    if (n > most) best = &snapshot;
-    most = std::max(most, n);
+  PrefixSearch search(prompt);
+  for (const Snapshot& snapshot : std::views::reverse(snapshots_)) {
+    if (snapshot.owner == owner && search.offer(snapshot.tokens)) best = &snapshot;
   }
   return best;
 }
 
 int Snapshots::common_tokens(std::span<const model::Token> prompt, std::uint64_t owner) const {
   const Snapshot* found = best(prompt, owner);
-  return found ? common(found->tokens, prompt) : 0;
+  return found ? common_prefix(found->tokens, prompt) : 0;
 }
 
 std::unique_ptr<model::Context> Snapshots::take(model::Engine& engine,

@@ -3,9 +3,9 @@
 // A request gets the context that shares the longest prefix with its prompt: the context itself
 // when all of it is shared, else a fork, which has the shared pages in common with it. So nothing
 // is computed twice while some context holds it, also one that is in use. Owners share nothing, not
-// even how long a request takes. Beyond the limits those
-// go first that only one request has ever used (a title, a summary), then the ones not used for
-// longest; with a folder for snapshots, conversations go there and come back. Engine thread only.
+// even how long a request takes. Beyond the limits those go first that only one request has used (a
+// title, a summary) or that went on in another, then the ones not used for longest; with a
+// folder for snapshots, conversations go there and come back. Engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ class ContextPool {
   std::unique_ptr<model::Context> take(model::Engine& engine, std::span<const model::Token> prompt,
                                        std::uint64_t owner);
   void put(std::unique_ptr<model::Context> context);
-  // Before the end: conversations that nobody uses go to disk, where there is one.
+  // Before the end: what nobody uses, and may be gone on with, goes to disk, where there is one.
   void save();
 
  private:
@@ -42,7 +42,7 @@ class ContextPool {
     std::unique_ptr<model::Context> idle;  // null: in use
     model::Context* context = nullptr;
     std::uint64_t owner = 0;
-    int requests = 0;  // that went on with one another here
+    int requests = 0;  // that went on with one another here; 0: they went on elsewhere
     std::uint64_t used = 0;
   };
 

@@ -6,15 +6,16 @@
 namespace corvid::model {
 namespace {
 
-// A string, or a list of parts of type text.
-std::string read_content(const JsonField& message) {
+// A string, or a list of parts of type text; in a result, others have a text in their place.
+std::string read_content(const JsonField& message, bool of_tool) {
   const auto content = message.find("content");
   if (!content) return {};
   if (!content->is_array()) return content->text();
   std::string text;
   for (const JsonField& part : content->items()) {
-    if (part.at("type").text() != "text") part.fail("only parts of type 'text' can be read");
-    text += part.at("text").text();
+    const std::string type = part.at("type").text();
+    if (type != "text" && !of_tool) part.fail("only parts of type 'text' can be read");
+    text += type == "text" ? part.at("text").text() : stand_in(type);
   }
   return text;
 }
@@ -46,7 +47,7 @@ Message read_message(const JsonField& message) {
   } else {
     role.fail("'" + name + "' is none of system, user, assistant, tool");
   }
-  out.content = read_content(message);
+  out.content = read_content(message, out.role == Role::tool);
   return out;
 }
 
@@ -76,6 +77,10 @@ std::string read_arguments(const JsonField& arguments) {
 std::string read_schema(const JsonField& schema) {
   if (!schema.is_object()) schema.fail("not an object");
   return schema.print();
+}
+
+std::string stand_in(std::string_view type) {
+  return "[" + std::string(type) + ": this model reads text only]";
 }
 
 std::vector<Message> read_messages(const JsonField& messages) {

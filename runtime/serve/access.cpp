@@ -120,8 +120,9 @@ HttpHeaders cors_headers(const HttpRequest& request) {
   HttpHeaders headers{{"Access-Control-Allow-Origin", origin}, {"Vary", "Origin"}};
   if (request.method != "OPTIONS") return headers;
   headers.emplace_back("Access-Control-Allow-Methods", "GET, POST");
+  // Every SDK has headers of its own; the page is one that may use the server.
   headers.emplace_back("Access-Control-Allow-Headers",
-                       "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Last-Event-ID");
+                       request.header("access-control-request-headers").value_or(""));
   headers.emplace_back("Access-Control-Max-Age", "600");
   return headers;
 }

@@ -88,9 +88,9 @@ class Writer : public CompletionWriter {
 Thinking read_thinking(const JsonField& body) {
   Thinking thinking = Thinking::on;
   const auto set = [&thinking](bool on) { thinking = on ? Thinking::on : Thinking::off; };
-  if (const auto effort = body.find("reasoning_effort")) set(effort->text() != "none");
+  if (const auto effort = body.find("reasoning_effort")) set(is_effort(*effort));
   if (const auto reasoning = body.find("reasoning")) {
-    if (const auto effort = reasoning->find("effort")) set(effort->text() != "none");
+    if (const auto effort = reasoning->find("effort")) set(is_effort(*effort));
     if (const auto enabled = reasoning->find("enabled")) set(enabled->boolean());
   }
   if (const auto arguments = body.find("chat_template_kwargs")) {
@@ -104,9 +104,16 @@ Thinking read_thinking(const JsonField& body) {
   return thinking;
 }
 
+std::string function_name(const JsonField& tool) {
+  return tool.at("function").at("name").text();
+}
+
 void read_tool_choice(const JsonField& choice, ModelRequest& request) {
   if (!choice.is_text()) {
-    return need_call(request, choice, choice.at("function").at("name").text());
+    if (const auto allowed = choice.find("allowed_tools")) {
+      return read_allowed_tools(*allowed, request, function_name);
+    }
+    return need_call(request, choice, function_name(choice));
   }
   read_tool_choice_word(choice, request);
 }
@@ -128,7 +135,10 @@ void read_response_format(const JsonField& format, ModelRequest& request) {
 ApiCall chat_completion(const JsonField& body, const std::string& model) {
   ApiCall call;
   ModelRequest& request = call.request;
-  request.messages = model::read_messages(body.at("messages"));
+  const JsonField messages = body.at("messages");
+  read_items(messages);
+  request.messages = model::read_messages(messages);
+  check_results(request.messages, "messages");
   if (const auto tools = body.find("tools")) request.tools = model::read_tools(*tools);
   check_tools(request.tools, "tools");
   if (const auto choice = body.find("tool_choice")) read_tool_choice(*choice, request);

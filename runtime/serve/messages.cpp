@@ -162,13 +162,14 @@ void add_paragraph(std::string& text, const std::string& more) {
   text += more;
 }
 
-// A text, or a list of text blocks.
-std::string read_text(const JsonField& content) {
+// A text, or a list of text blocks; in a result, others have a text in their place.
+std::string read_text(const JsonField& content, bool of_tool = false) {
   if (!content.is_array()) return content.text();
   std::string text;
   for (const JsonField& block : content.items()) {
-    if (block.at("type").text() != "text") block.fail("only blocks of type 'text' can be read");
-    add_paragraph(text, block.at("text").text());
+    const std::string type = block.at("type").text();
+    if (type != "text" && !of_tool) block.fail("only blocks of type 'text' can be read");
+    add_paragraph(text, type == "text" ? block.at("text").text() : model::stand_in(type));
   }
   return text;
 }
@@ -200,7 +201,7 @@ void read_user(const JsonField& content, std::vector<Message>& messages) {
         add_paragraph(text, block.at("text").text());
       } else if (type == "tool_result") {
         Message result{.role = Role::tool, .call_id = block.at("tool_use_id").text()};
-        if (const auto inner = block.find("content")) result.content = read_text(*inner);
+        if (const auto inner = block.find("content")) result.content = read_text(*inner, true);
         results.push_back(std::move(result));
       } else {
         block.fail("blocks of type '" + type + "' cannot be read");
@@ -240,7 +241,7 @@ std::vector<Message> message_list(const JsonField& body) {
   if (const auto system = body.find("system")) {
     messages.push_back({.role = Role::system, .content = read_system(*system)});
   }
-  for (const JsonField& message : body.at("messages").items()) {
+  for (const JsonField& message : read_items(body.at("messages"))) {
     const JsonField role = message.at("role");
     const JsonField content = message.at("content");
     if (role.text() == "user") {
@@ -288,6 +289,7 @@ ApiCall message_call(const JsonField& body, const std::string& model) {
   ApiCall call;
   ModelRequest& request = call.request;
   request.messages = message_list(body);
+  check_results(request.messages, "messages");
   if (const auto tools = body.find("tools")) request.tools = tool_list(*tools);
   check_tools(request.tools, "tools");
   if (const auto choice = body.find("tool_choice")) read_tool_choice(*choice, request);
@@ -297,6 +299,11 @@ ApiCall message_call(const JsonField& body, const std::string& model) {
   request.thinking = Thinking::off;  // unless it is asked for
   if (const auto thinking = body.find("thinking")) {
     if (thinking->at("type").text() != "disabled") request.thinking = Thinking::on;
+    if (const auto budget = thinking->find("budget_tokens")) budget->integer(1, INT32_MAX);
+  }
+  if (const auto output = body.find("output_config")) {
+    const auto effort = output->find("effort");
+    if (effort && !is_effort(*effort)) request.thinking = Thinking::off;
   }
   call.writer = std::make_unique<Writer>(model);
   return call;

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kMaxStopTexts = 16;
 constexpr std::size_t kMaxStopBytes = 256;
 constexpr std::size_t kMaxTools = 1024;
+constexpr std::size_t kMaxMessages = 100'000;  // as Anthropic's API has it
 constexpr std::size_t kMaxNameBytes = 128;
 
 bool is_name(std::string_view text) {
@@ -21,9 +22,27 @@ bool is_name(std::string_view text) {
          });
 }
 
+// Clients send these, and some depend on being told when they send nonsense.
+void check_types(const model::JsonField& body) {
+  for (const char* name : {"model", "user", "prompt_cache_key", "service_tier"}) {
+    if (const auto field = body.find(name)) field->text();
+  }
+  for (const char* name : {"frequency_penalty", "presence_penalty"}) {
+    if (const auto field = body.find(name)) field->number(-2, 2);
+  }
+  for (const char* name : {"top_k", "top_logprobs"}) {
+    if (const auto field = body.find(name)) field->integer(-1, INT32_MAX);
+  }
+  for (const char* name : {"metadata", "logit_bias"}) {
+    const auto field = body.find(name);
+    if (field && !field->is_object()) field->fail("not an object");
+  }
+}
+
 }  // namespace
 
 void read_sampling(const model::JsonField& body, ModelRequest& request) {
+  check_types(body);
   if (const auto field = body.find("temperature")) request.temperature = field->number(0, 2);
   if (const auto field = body.find("top_p")) request.top_p = field->number(0, 1);
   if (const auto field = body.find("min_p")) request.min_p = field->number(0, 1);
@@ -67,13 +86,54 @@ void check_tools(const std::vector<model::ToolSpec>& tools, const std::string& f
   }
 }
 
+std::vector<model::JsonField> read_items(const model::JsonField& list) {
+  std::vector<model::JsonField> items = list.items();
+  if (items.size() > kMaxMessages) list.fail("more than " + std::to_string(kMaxMessages));
+  return items;
+}
+
+void check_results(const std::vector<model::Message>& messages, const std::string& field) {
+  std::multiset<std::string_view> open;
+  for (const model::Message& message : messages) {
+    if (message.role == model::Role::system) continue;  // clients put them anywhere
+    if (message.role == model::Role::tool) {
+      auto call = open.find(message.call_id);
+      if (call == open.end()) call = message.call_id.empty() ? open.begin() : open.find("");
+      if (call == open.end()) {
+        throw ApiError(
+            400, field + ": the result of '" + message.call_id + "' has no such call before it",
+            field);
+      }
+      open.erase(call);
+    } else if (!open.empty()) {
+      throw ApiError(
+          400, field + ": the call '" + std::string(*open.begin()) + "' has no result behind it",
+          field);
+    }
+    for (const model::ToolCall& call : message.calls) open.insert(call.id);
+  }
+  if (open.empty()) return;
+  throw ApiError(400, field + ": the call '" + std::string(*open.begin()) + "' has no result",
+                 field);
+}
+
+bool is_effort(const model::JsonField& effort) {
+  static const std::set<std::string_view> kEfforts = {
+      "none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra", "auto", "default"};
+  const std::string word = effort.text();
+  if (!kEfforts.contains(word)) {
+    effort.fail("'" + word + "' is none of none, minimal, low, medium, high, xhigh, max");
+  }
+  return word != "none";
+}
+
 void need_call(ModelRequest& request, const model::JsonField& field, const std::string& name) {
   if (request.tools.empty()) field.fail("there are no tools");
   const bool known =
       std::ranges::find(request.tools, name, &model::ToolSpec::name) != request.tools.end();
   if (!name.empty() && !known) field.fail("there is no tool '" + name + "'");
   request.rule.calls = model::ReplyRule::Calls::needed;
-  request.only_tool = name;
+  if (!name.empty()) request.allowed_tools = {name};
 }
 
 void read_tool_choice_word(const model::JsonField& choice, ModelRequest& request) {
@@ -85,6 +145,22 @@ void read_tool_choice_word(const model::JsonField& choice, ModelRequest& request
   } else if (word != "auto") {
     choice.fail("'" + word + "' is none of auto, none, required");
   }
+}
+
+void read_allowed_tools(const model::JsonField& allowed, ModelRequest& request,
+                        std::string (*name_of)(const model::JsonField& tool)) {
+  const model::JsonField tools = allowed.at("tools");
+  std::vector<std::string> names;
+  for (const model::JsonField& tool : tools.items()) {
+    const std::string name = name_of(tool);
+    if (name.empty()) continue;      // one that the vendor's server would run
+    need_call(request, tool, name);  // that there is such a tool
+    names.push_back(name);
+  }
+  if (names.empty()) tools.fail("it names no tool");
+  request.rule.calls = model::ReplyRule::Calls::free;
+  if (const auto mode = allowed.find("mode")) read_tool_choice_word(*mode, request);
+  request.allowed_tools = std::move(names);
 }
 
 std::string random_id(std::string_view prefix) {

@@ -25,7 +25,7 @@ struct ModelRequest {
   std::optional<std::string> text;  // a bare text to go on with, instead of messages and tools
   model::Thinking thinking = model::Thinking::on;
   model::ReplyRule rule;
-  std::string only_tool;                            // the one that may be called; empty: any
+  std::vector<std::string> allowed_tools;           // of the tools; empty: all
   std::optional<double> temperature, top_p, min_p;  // empty: the model's own
   std::optional<std::uint64_t> seed;
   int max_tokens = 0;                   // 0: the room in the context
@@ -70,7 +70,8 @@ struct ApiCall {
 
 // --- What the APIs have in common. ---------------------------------------------------------------
 
-// temperature, top_p, min_p, seed and stream, which all of them spell alike.
+// temperature, top_p, min_p, seed and stream, which all of them spell alike; and the types of what
+// they know and what changes nothing here.
 void read_sampling(const model::JsonField& body, ModelRequest& request);
 int read_max_tokens(const model::JsonField& field);
 // A text, or a list of up to 16 of them.
@@ -78,10 +79,20 @@ std::vector<std::string> read_stop_texts(const model::JsonField& field);
 // ApiError when a tool cannot be offered: its name, or one name twice. `field` is the list's.
 void check_tools(const std::vector<model::ToolSpec>& tools, const std::string& field);
 
+// The items of the list of messages, or of what they are made of. Bounded.
+std::vector<model::JsonField> read_items(const model::JsonField& list);
+// Each result has its call, and each call its result. ApiError names `field`, the list's.
+void check_results(const std::vector<model::Message>& messages, const std::string& field);
+// Whether an effort is any at all; fails on a word that no client says.
+bool is_effort(const model::JsonField& effort);
+
 // The reply has to call a tool: this one, or any when `name` is empty. `field` asks for it.
 void need_call(ModelRequest& request, const model::JsonField& field, const std::string& name);
 // "auto", "none" or "required", as both of OpenAI's APIs say it.
 void read_tool_choice_word(const model::JsonField& choice, ModelRequest& request);
+// {"mode", "tools"}: only these may be called. `name_of` reads one of them.
+void read_allowed_tools(const model::JsonField& allowed, ModelRequest& request,
+                        std::string (*name_of)(const model::JsonField& tool));
 
 // "chatcmpl-" and 24 letters that nobody can guess.
 std::string random_id(std::string_view prefix);

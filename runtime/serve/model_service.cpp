@@ -55,9 +55,11 @@ struct ReplyLaw {
 
 ReplyLaw law_of(const ModelRequest& request) {
   ReplyLaw law{request.tools, request.rule};
-  if (!request.only_tool.empty()) {
-    std::erase_if(law.tools, [&](const auto& tool) { return tool.name != request.only_tool; });
-  }
+  const std::vector<std::string>& allowed = request.allowed_tools;
+  if (allowed.empty()) return law;
+  std::erase_if(law.tools, [&](const auto& tool) {
+    return std::ranges::find(allowed, tool.name) == allowed.end();
+  });
   return law;
 }
 

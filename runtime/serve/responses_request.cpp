@@ -17,8 +17,8 @@ std::string custom_arguments(const std::string& input) {
   return "{\"" + std::string(kCustomArgument) + "\": " + model::json_quote(input) + "}";
 }
 
-// A text, or a list of parts that have one.
-std::string read_text(const JsonField& content) {
+// A text, or a list of parts that have one; in a result, others have a text in their place.
+std::string read_text(const JsonField& content, bool of_tool = false) {
   if (!content.is_array()) return content.text();
   std::string text;
   for (const JsonField& part : content.items()) {
@@ -28,6 +28,8 @@ std::string read_text(const JsonField& content) {
     } else if (type == "input_text" || type == "output_text" || type == "text" ||
                type == "reasoning_text" || type == "summary_text") {
       text += part.at("text").text();
+    } else if (of_tool) {
+      text += model::stand_in(type);
     } else {
       part.fail("parts of type '" + type + "' cannot be read");
     }
@@ -50,7 +52,7 @@ class Input {
       add_call(item, type == "custom_tool_call");
     } else if (type == "function_call_output" || type == "custom_tool_call_output") {
       messages.push_back({.role = Role::tool,
-                          .content = read_text(item.at("output")),
+                          .content = read_text(item.at("output"), true),
                           .call_id = item.at("call_id").text()});
     } else if (type == "item_reference") {
       item.fail("nothing is stored here: send the items themselves");
@@ -120,9 +122,17 @@ void read_tool(const JsonField& tool, const std::string& name_space, ResponsesRe
   out.request.tools.push_back(std::move(spec));
 }
 
+// As the model calls it; empty: one that the vendor's server would run.
+std::string tool_name(const JsonField& tool) {
+  const std::string name = tool.text_or("name", "");
+  const std::string name_space = tool.text_or("namespace", "");
+  return name_space.empty() ? name : name_space + "." + name;
+}
+
 void read_tool_choice(const JsonField& choice, ModelRequest& request) {
   if (!choice.is_text()) {
-    const std::string name = choice.text_or("name", "");
+    if (choice.has("tools")) return read_allowed_tools(choice, request, tool_name);
+    const std::string name = tool_name(choice);
     if (!name.empty()) need_call(request, choice, name);
     return;
   }
@@ -171,6 +181,9 @@ ResponsesRequest read_responses_request(const JsonField& body) {
       field->fail("nothing is stored here: send the whole input");
     }
   }
+  if (body.boolean_or("background", false)) {
+    body.at("background").fail("nothing is stored here: wait for the answer, or stream it");
+  }
   Input input;
   if (const auto text = body.find("instructions")) {
     input.messages.push_back({.role = Role::system, .content = text->text()});
@@ -179,9 +192,10 @@ ResponsesRequest read_responses_request(const JsonField& body) {
   if (items.is_text()) {
     input.messages.push_back({.role = Role::user, .content = items.text()});
   } else {
-    for (const JsonField& item : items.items()) input.add(item);
+    for (const JsonField& item : read_items(items)) input.add(item);
   }
   request.messages = std::move(input.messages);
+  check_results(request.messages, "input");
   if (const auto tools = body.find("tools")) {
     for (const JsonField& tool : tools->items()) read_tool(tool, "", out);
   }
@@ -196,7 +210,8 @@ ResponsesRequest read_responses_request(const JsonField& body) {
     request.max_tokens = read_max_tokens(*field);
   }
   if (const auto reasoning = body.find("reasoning")) {
-    if (reasoning->text_or("effort", "") == "none") request.thinking = model::Thinking::off;
+    const auto effort = reasoning->find("effort");
+    if (effort && !is_effort(*effort)) request.thinking = model::Thinking::off;
   }
   if (const auto include = body.find("include")) {
     for (const JsonField& item : include->items()) {

@@ -26,14 +26,25 @@ std::vector<std::filesystem::path> workspaces_of(const ServeOptions& options) {
   return {std::filesystem::current_path()};
 }
 
-std::string models_json(const ModelService& service) {
-  const Json model{{"id", service.name()},
-                   {"object", "model"},
-                   {"created", 0},
-                   {"owned_by", "local"},
-                   {"context_length", service.context_tokens()},
-                   {"max_model_len", service.context_tokens()}};
-  return json_line({{"object", "list"}, {"data", Json::array({model})}});
+// In the words of both vendors.
+Json model_json(const ModelService& service) {
+  return {{"id", service.name()},
+          {"object", "model"},
+          {"created", 0},
+          {"owned_by", "local"},
+          {"type", "model"},
+          {"display_name", service.name()},
+          {"created_at", "1970-01-01T00:00:00Z"},
+          {"context_length", service.context_tokens()},
+          {"max_model_len", service.context_tokens()}};
+}
+
+Json models_json(const ModelService& service) {
+  return {{"object", "list"},
+          {"data", Json::array({model_json(service)})},
+          {"has_more", false},
+          {"first_id", service.name()},
+          {"last_id", service.name()}};
 }
 
 }  // namespace
@@ -91,7 +102,8 @@ HttpAnswer Server::plain_page(const HttpRequest& request) const {
   };
   if (request.method == "OPTIONS") return {.status = 204};
   if (get("/health")) return {.body = R"({"status": "ok"})"};
-  if (get("/v1/models")) return {.body = models_json(service_)};
+  if (get("/v1/models")) return {.body = json_line(models_json(service_))};
+  if (get("/v1/models/" + service_.name())) return {.body = json_line(model_json(service_))};
   if (get("/metrics")) return {.body = metrics(), .type = "text/plain; version=0.0.4"};
   throw ApiError(404, "there is nothing at " + request.path);
 }

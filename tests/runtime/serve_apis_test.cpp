@@ -303,6 +303,49 @@ TEST(ServePages, TheModelIsListed) {
   const Json models = server.get("/v1/models").json();
   EXPECT_EQ(models["data"][0]["id"], "corvid");
   EXPECT_GT(models["data"][0]["context_length"], 1000);
+  EXPECT_EQ(server.get("/v1/models/corvid").json(), models["data"][0]);
+  EXPECT_EQ(server.get("/v1/models/another").status, 404);
+}
+
+// --- What cannot be read -------------------------------------------------------------------------
+
+// A picture that a tool gave back would be sent with every request to come.
+TEST(ServeResults, APictureInAResultIsReadAsAWordAboutIt) {
+  TestServer server;
+  for (int i = 0; i < 3; ++i) server.says(saying("ok"));
+  const Json chat = Json::parse(R"({"messages": [{"role": "user", "content": "u"}, {"role":
+      "assistant", "tool_calls": [{"id": "1", "function": {"name": "f"}}]}, {"role": "tool",
+      "tool_call_id": "1", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]})");
+  const Json messages = Json::parse(R"({"thinking": {"type": "adaptive"}, "messages": [{"role":
+      "user", "content": "u"}, {"role": "assistant", "content": [{"type": "tool_use", "id": "1",
+      "name": "f", "input": {}}]}, {"role": "user", "content": [{"type": "tool_result",
+      "tool_use_id": "1", "content": [{"type": "image", "source": {}}]}]}]})");
+  const Json responses = Json::parse(R"({"input": [{"role": "user", "content": "u"}, {"type":
+      "function_call", "call_id": "1", "name": "f", "arguments": "{}"}, {"type":
+      "function_call_output", "call_id": "1", "output": [{"type": "input_image"}]}]})");
+  EXPECT_EQ(server.post("/v1/chat/completions", chat).status, 200);
+  EXPECT_EQ(server.post("/v1/messages", messages).status, 200);
+  EXPECT_EQ(server.post("/v1/responses", responses).status, 200);
+  const Json asked = Json::parse(R"({"messages": [{"role": "user", "content": [{"type": "image",
+      "source": {}}]}]})");
+  EXPECT_EQ(server.post("/v1/messages", asked).status, 400);
+}
+
+// Tools and items that only the vendor's server knows.
+TEST(ServeResponses, ToolsThatRunElsewhereAreLeftOut) {
+  TestServer server;
+  server.says(calling("f", "{}", "I think."));
+  Json body = Json::parse(R"({"input": [{"role": "user", "content": "u"}, {"type":
+      "web_search_call", "id": "ws_1"}, {"type": "local_shell_call", "call_id": "l", "action": {}},
+      {"type": "local_shell_call_output", "id": "l", "output": "{}"}, {"type": "compaction",
+      "encrypted_content": "x"}], "tools": [{"type": "function", "name": "f"}]})");
+  for (const char* type : {"local_shell", "shell", "apply_patch", "web_search", "file_search",
+                           "code_interpreter", "image_generation", "mcp", "tool_search"}) {
+    body["tools"].push_back({{"type", type}});
+  }
+  const HttpResponse response = server.post("/v1/responses", body);
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(response.json()["output"].back()["name"], "f");
 }
 
 // --- What stays ----------------------------------------------------------------------------------
@@ -338,6 +381,38 @@ TEST(ServeRestart, AnotherConversationTakesNothingFromAStoredOne) {
       body["messages"].push_back({{"role", "user"}, {"content", Json::array({result})}});
     }
   }
+}
+
+// As it goes on with the conversation: how many tokens were known.
+int cached_when_asked(TestServer& server, Json& body) {
+  server.says(calling("shell", R"({"command": "ls"})", "A thought."));
+  const Json message = server.post("/v1/messages", body).json();
+  body["messages"].push_back({{"role", "assistant"}, {"content", message["content"]}});
+  const Json result = {{"type", "tool_result"},
+                       {"tool_use_id", message["content"].back()["id"]},
+                       {"content", "a b"}};
+  body["messages"].push_back({{"role", "user"}, {"content", Json::array({result})}});
+  return message["usage"]["cache_read_input_tokens"];
+}
+
+TEST(ServeRestart, AConversationOutlivesOneThatBeganLikeIt) {
+  const ScratchFolder folder;
+  const ScriptedModel scripted;
+  Json body = message_body();
+  body["system"] = "Be brief. " + std::string(300, 'x');
+  Json other = body;
+  other["messages"][0]["content"] = "Another question.";
+  int cached[3];
+  for (int i = 0; i < 3; ++i) {  // each with a server of its own, of which the second has only one
+    ServeOptions options;
+    options.contexts.snapshots = std::make_shared<memory::Snapshots>(
+        folder.path(), scripted.model.engine->fingerprint(), 1u << 30);
+    TestServer server(std::move(options));
+    cached[i] = cached_when_asked(server, i == 1 ? other : body);
+  }
+  EXPECT_EQ(cached[0], 0);
+  EXPECT_GT(cached[1], 50);
+  EXPECT_GT(cached[2], cached[1] + 10);  // the call, too
 }
 
 TEST(ServeRestart, TheNextRequestPrefillsOnlyWhatIsNew) {

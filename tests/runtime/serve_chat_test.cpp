@@ -227,7 +227,15 @@ TEST(ServeChat, WhatIsWrongIsRefusedByItsField) {
             "tools[0].function.name");
   EXPECT_EQ(field_of("messages", Json::parse(R"([{"role": "king"}])")), "messages[0].role");
   EXPECT_EQ(field_of("messages", Json::array()), "messages");
-  EXPECT_EQ(field_of("messages", Json::parse(R"([{"role": "tool", "tool_call_id": "x"}])")), "");
+  EXPECT_EQ(field_of("messages", Json::parse(R"([{"role": "tool", "tool_call_id": "x"}])")),
+            "messages");
+  EXPECT_EQ(field_of("reasoning_effort", "heavy"), "reasoning_effort");
+  EXPECT_EQ(field_of("frequency_penalty", "x"), "frequency_penalty");
+  EXPECT_EQ(field_of("presence_penalty", 3), "presence_penalty");
+  EXPECT_EQ(field_of("top_logprobs", "x"), "top_logprobs");
+  EXPECT_EQ(field_of("logit_bias", 5), "logit_bias");
+  EXPECT_EQ(field_of("model", 5), "model");
+  EXPECT_EQ(field_of("user", 5), "user");
 }
 
 TEST(ServeChat, UnknownFieldsAreIgnored) {
@@ -271,6 +279,26 @@ TEST(ServeRules, ARequiredCallIsMade) {
       EXPECT_EQ(function["name"], "run");
     }
   }
+}
+
+TEST(ServeRules, OnlyAllowedToolsAreCalled) {
+  TestServer server;
+  const Json run = {{"type", "function"}, {"function", {{"name", "run"}}}};
+  Json choice = {{"type", "allowed_tools"},
+                 {"allowed_tools", {{"mode", "required"}, {"tools", Json::array({run})}}}};
+  const Json answer = server.post(kPath, ruled("tool_choice", choice)).json();
+  EXPECT_EQ(answer["choices"][0]["message"]["tool_calls"][0]["function"]["name"], "run") << answer;
+  choice["allowed_tools"]["tools"][0]["function"]["name"] = "fly";
+  EXPECT_EQ(server.post(kPath, ruled("tool_choice", choice)).status, 400);
+
+  Json body = {{"input", "hello"}, {"max_output_tokens", 300}, {"reasoning", {{"effort", "none"}}}};
+  for (const char* name : {"walk", "run"}) {
+    body["tools"].push_back({{"type", "function"}, {"name", name}});
+  }
+  body["tool_choice"] = {{"type", "allowed_tools"},
+                         {"mode", "required"},
+                         {"tools", {{{"type", "function"}, {"name", "run"}}}}};
+  EXPECT_EQ(server.post("/v1/responses", body).json()["output"][0]["name"], "run");
 }
 
 TEST(ServeRules, AnUnknownToolCannotBeRequired) {

@@ -92,6 +92,24 @@ TEST(ServeHostile, NumbersThatAreNoneOrBeyondTheirRangeAreRefusedByTheirField) {
   }
 }
 
+TEST(ServeHostile, MoreMessagesOrToolsThanMayBeAreRefusedByTheirField) {
+  TestServer server;
+  const auto many = [](const Json& item, int n) { return Json(Json::array_t(n, item)); };
+  const auto refused = [&](const std::string& path, const Json& body, const char* field) {
+    const HttpResponse response = server.post(path, body);
+    EXPECT_EQ(response.status, 400) << path;
+    EXPECT_THAT(message_of(response), HasSubstr(std::string(field) + ": more than 1")) << path;
+  };
+  const Json message = {{"role", "user"}, {"content", ""}};
+  Json function = {{"type", "function"}, {"name", "f"}, {"input_schema", Json::object()}};
+  function["function"] = {{"name", "f"}};
+  for (const std::string path : {kChat, "/v1/messages", "/v1/responses"}) {
+    const char* list = path == "/v1/responses" ? "input" : "messages";
+    refused(path, {{list, many(message, 100'001)}}, list);
+    refused(path, {{list, many(message, 1)}, {"tools", many(function, 1025)}}, "tools");
+  }
+}
+
 // Every value inside `json`, as pointers.
 void list_places(const Json& json, const Json::json_pointer& at,
                  std::vector<Json::json_pointer>& places) {

@@ -218,6 +218,33 @@ TEST(ServeHealing, SideRequestsDoNotEvictAConversation) {
   EXPECT_GT(usage["prompt_cache_hit_tokens"], 100);
 }
 
+// Agents of one kind begin with the same long instructions.
+TEST(ServeHealing, AConversationThatBeginsAlikeDoesNotEvictAnother) {
+  ServeOptions options;
+  options.contexts.contexts = 3;
+  TestServer server(std::move(options));
+  ChatConversation first;
+  first.body["messages"][0]["content"] = std::string(600, 'x');
+  Json known;
+  for (int i = 0; i < 2; ++i) {
+    server.says(calling("shell", R"({"command": "ls"})", "I look."));
+    known = server.post(first.path(), first.body).json();
+    first.go_on(known, "x");
+  }
+  for (int i = 0; i < 4; ++i) {
+    ChatConversation other;
+    other.body["messages"][0]["content"] = std::string(600, 'x');
+    other.body["messages"][1]["content"] = "Count to " + std::to_string(i);
+    server.says(saying("One, two."));
+    const Json answer = server.post(other.path(), other.body).json();
+    EXPECT_GT(answer["usage"]["prompt_cache_hit_tokens"], 100);
+  }
+  server.says(saying("Done."));
+  const Json answer = server.post(first.path(), first.body).json();
+  EXPECT_EQ(first.counts(answer).cached,
+            first.counts(known).prompt + first.counts(known).reply - 2);
+}
+
 TEST(ServeHealing, OrphansAreRefused) {
   TestServer server;
   ChatConversation conversation;
