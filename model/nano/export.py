@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a checkpoint as the GGUF file that the program embeds, or reads one back to train on.
 
-  export.py CHECKPOINT.pt nano.gguf
+  export.py CHECKPOINT.pt... nano.gguf      of several checkpoints, the mean of their weights
 """
 import argparse
 import json
@@ -105,13 +105,14 @@ def metadata(c, tok, top_k):
 
 def main():
   a = argparse.ArgumentParser()
-  a.add_argument("checkpoint")
+  a.add_argument("checkpoints", nargs="+")
   a.add_argument("out")
   a.add_argument("--top-k", type=int, default=CONFIG["top_k"])
   o = a.parse_args()
   tok = bpe.Tokenizer.load(os.path.join(HERE, "tokenizer.json"))
   c = dict(CONFIG, vocab=len(tok.tokens))
-  p = Net(len(tok.tokens)).p if o.checkpoint == "random" else torch.load(o.checkpoint)["p"]
+  all_of_them = [Net(len(tok.tokens)).p if x == "random" else torch.load(x)["p"] for x in o.checkpoints]
+  p = {k: sum(each[k].float() for each in all_of_them) / len(all_of_them) for k in all_of_them[0]}
   gguf.write(o.out, metadata(c, tok, o.top_k), tensors({k: v.numpy() for k, v in p.items()}, c))
   print(f"{o.out}: {os.path.getsize(o.out) / 1e6:.2f} MB, {sum(v.numel() for v in p.values()) / 1e6:.2f} M parameters, {len(tok.tokens)} tokens")
 
