@@ -19,9 +19,6 @@
 
 namespace corvid::runtime {
 
-// How many tokens two texts begin with in common.
-int common_prefix(std::span<const model::Token> a, std::span<const model::Token> b);
-
 class ContextPool {
  public:
   struct Options {

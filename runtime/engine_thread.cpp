@@ -5,7 +5,12 @@
 #include <optional>
 #include <utility>
 
+#include "memory/prefix.h"
+
 namespace corvid::runtime {
+
+using memory::common_prefix;
+
 namespace {
 
 constexpr int kPrefillChunkTokens = 240;  // two, and 32 tokens of others, fit into a batch

@@ -350,6 +350,18 @@ TEST(ServeResponses, ToolsThatRunElsewhereAreLeftOut) {
 
 // --- What stays ----------------------------------------------------------------------------------
 
+// The model's call; the conversation goes on with it and its result.
+Json call_of(TestServer& server, Json& body) {
+  server.says(calling("shell", R"({"command": "ls"})", "A thought."));
+  const Json message = server.post("/v1/messages", body).json();
+  body["messages"].push_back({{"role", "assistant"}, {"content", message["content"]}});
+  const Json result = {{"type", "tool_result"},
+                       {"tool_use_id", message["content"].back()["id"]},
+                       {"content", "a b"}};
+  body["messages"].push_back({{"role", "user"}, {"content", Json::array({result})}});
+  return message;
+}
+
 TEST(ServeRestart, AnotherConversationTakesNothingFromAStoredOne) {
   const ScratchFolder folder;
   const ScriptedModel scripted;
@@ -368,31 +380,13 @@ TEST(ServeRestart, AnotherConversationTakesNothingFromAStoredOne) {
       EXPECT_GT(server.post("/v1/messages", other).json()["usage"]["cache_read_input_tokens"], 50);
     }
     for (int j = 0; j < 2; ++j) {
-      server.says(calling("shell", R"({"command": "ls"})", "A thought."));
-      const Json message = server.post("/v1/messages", body).json();
+      const Json message = call_of(server, body);
       const Json& usage = message["usage"];
       const int cached = usage["cache_read_input_tokens"];
       EXPECT_EQ(cached, std::max(0, n_tokens - 2)) << message;
       n_tokens = usage["input_tokens"].get<int>() + cached + usage["output_tokens"].get<int>();
-      body["messages"].push_back({{"role", "assistant"}, {"content", message["content"]}});
-      const Json result = {{"type", "tool_result"},
-                           {"tool_use_id", message["content"].back()["id"]},
-                           {"content", "a b"}};
-      body["messages"].push_back({{"role", "user"}, {"content", Json::array({result})}});
     }
   }
-}
-
-// As it goes on with the conversation: how many tokens were known.
-int cached_when_asked(TestServer& server, Json& body) {
-  server.says(calling("shell", R"({"command": "ls"})", "A thought."));
-  const Json message = server.post("/v1/messages", body).json();
-  body["messages"].push_back({{"role", "assistant"}, {"content", message["content"]}});
-  const Json result = {{"type", "tool_result"},
-                       {"tool_use_id", message["content"].back()["id"]},
-                       {"content", "a b"}};
-  body["messages"].push_back({{"role", "user"}, {"content", Json::array({result})}});
-  return message["usage"]["cache_read_input_tokens"];
 }
 
 TEST(ServeRestart, AConversationOutlivesOneThatBeganLikeIt) {
@@ -408,7 +402,8 @@ TEST(ServeRestart, AConversationOutlivesOneThatBeganLikeIt) {
     options.contexts.snapshots = std::make_shared<memory::Snapshots>(
         folder.path(), scripted.model.engine->fingerprint(), 1u << 30);
     TestServer server(std::move(options));
-    cached[i] = cached_when_asked(server, i == 1 ? other : body);
+    const Json message = call_of(server, i == 1 ? other : body);
+    cached[i] = message["usage"]["cache_read_input_tokens"];
   }
   EXPECT_EQ(cached[0], 0);
   EXPECT_GT(cached[1], 50);

@@ -19,34 +19,14 @@ import tempfile
 CHORES = ["which file in logs is the largest?",
           "create a file called hello.txt with the text good morning",
           "run ./test.sh and fix what fails"]
-LINES = {"monday": 40, "tuesday": 120, "wednesday": 75}
-SUMS = "add() { echo $(($1 - $2)); }\ndouble() { echo $(($1 * 2)); }\n"
-TEST = """#!/bin/bash
-. ./sums.sh
-status=0
-check() {
-  if [ "$($1)" = "$2" ]; then echo "ok: $1"; else echo "FAIL: $1 gives $($1), not $2"; status=1; fi
-}
-check 'add 3 4' 7
-check 'double 6' 12
-exit $status
-"""
-
-
-def furnish(folder):
-    (folder / "logs").mkdir(parents=True)
-    for day, n in LINES.items():
-        text = "".join(f"request {i} served\n" for i in range(1, n + 1))
-        (folder / "logs" / f"{day}.log").write_text(text)
-    (folder / "sums.sh").write_text(SUMS)
-    (folder / "test.sh").write_text(TEST)
-    (folder / "test.sh").chmod(0o755)
+WORKSPACE = pathlib.Path(__file__).resolve().parents[2] / "examples/quickstart_workspace.sh"
 
 
 def run(corvid, backend, root):
     """The tokens of every turn, and the files that are there at the end."""
     work, home = root / "work", root / "home"
-    furnish(work)
+    work.mkdir(parents=True)
+    subprocess.run([WORKSPACE], cwd=work, check=True)
     home.mkdir()
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     for chore in CHORES:
