@@ -9,6 +9,8 @@
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <string>
 #include <thread>
 
 #include "runtime/terminal_text.h"
@@ -34,16 +36,18 @@ class HostileTerminal : public testing::Test {
 
   std::string tmux(const std::string& command) {
     const std::string line = "env -i PATH=\"$PATH\" LANG=C.UTF-8 HOME=" + home_.path().string() +
-                             " tmux -f /dev/null -S " + (home_ / "socket").string() + " " + command;
+                             " tmux -f /dev/null -S " + socket().string() + " " + command;
     FILE* pipe = ::popen(line.c_str(), "r");
     std::string said;
     for (int c; (c = std::fgetc(pipe)) != EOF;) said += static_cast<char>(c);
     ::pclose(pipe);
     return said;
   }
-  // In a terminal of its own, until it has said so.
+  // In a terminal of its own, until it has said so. A server that was told to end may still take
+  // a client on its socket, and hang up on it: each has a socket of its own.
   std::string screen_of(const std::string& command) {
     tmux("kill-server 2>/dev/null");
+    ++servers_;
     home_.put("run", command + "\necho; echo 'it is' over\nexec sleep 1000\n");
     tmux("start-server \\; set -s set-clipboard on \\; new-session -d -x 100 -y 24 sh " +
          (home_ / "run").string());
@@ -58,7 +62,10 @@ class HostileTerminal : public testing::Test {
   std::string title() { return tmux("display -p '#{pane_title}'"); }
   std::string clipboard() { return tmux("show-buffer 2>/dev/null"); }
 
+  std::filesystem::path socket() { return home_ / ("socket" + std::to_string(servers_)); }
+
   ScratchFolder home_;
+  int servers_ = 0;
 };
 
 TEST_F(HostileTerminal, TakesTheTitleAndTheClipboard) {
