@@ -22,7 +22,6 @@ std::string features(const model::DeviceInfo& device) {
   if (!device.integer_dot) return text;
   text += ", integer dot products";
   if (!device.fast_integer_dot) return text + " (not in hardware: not used)";
-  if (device.translates) text += " (not translated to Metal: not used)";
   return text;
 }
 

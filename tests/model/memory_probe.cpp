@@ -1,6 +1,7 @@
 #include "tests/model/memory_probe.h"
 
 #include <algorithm>
+#include <bitset>
 #include <cassert>
 #include <cstring>
 #include <unordered_map>
@@ -11,7 +12,6 @@ namespace {
 using Word = std::uint32_t;
 using Words = std::vector<Word>;
 
-constexpr std::uint32_t kEntries = 1 << 23;  // a power of two
 constexpr std::uint32_t kHeaderBytes = 8;
 
 // Source: SPIR-V specification, section 3.
@@ -48,8 +48,8 @@ constexpr int kKernelShift = 16, kStoreShift = 21, kBytesShift = 22;
 
 class Rewriter {
  public:
-  Rewriter(std::span<const Word> code, Kernel kernel, VkDeviceAddress log)
-      : code_(code), kernel_(kernel), log_(log), bound_(code[3]) {}
+  Rewriter(std::span<const Word> code, Kernel kernel, VkDeviceAddress log, Word entries)
+      : code_(code), kernel_(kernel), log_(log), room_(entries), bound_(code[3]) {}
 
   Words run() {
     std::copy_n(code_.begin(), kHeaderWords, std::back_inserter(out_));
@@ -146,7 +146,7 @@ class Rewriter {
     pair_pointer_ = emit_type(kTypePointer, {kPhysicalStorageBuffer, pair_});
     zero_ = emit_value(kConstant, uint_, {0});
     one_ = emit_value(kConstant, uint_, {1});
-    mask_ = emit_value(kConstant, uint_, {kEntries - 1});
+    mask_ = emit_value(kConstant, uint_, {room_ - 1});
     const Word low = emit_value(kConstant, uint_, {static_cast<Word>(log_)});
     const Word high = emit_value(kConstant, uint_, {static_cast<Word>(log_ >> 32)});
     address_ = emit_value(kConstantComposite, pair_, {low, high});
@@ -176,7 +176,7 @@ class Rewriter {
   std::span<const Word> code_;
   Kernel kernel_;
   VkDeviceAddress log_;
-  Word bound_;
+  Word room_, bound_;
   Words out_;
   std::unordered_map<Word, Pointer> pointers_;
   std::unordered_map<Word, Word> bytes_, type_of_;  // of types; of values
@@ -185,15 +185,45 @@ class Rewriter {
        pair_pointer_ = 0, zero_ = 0, one_ = 0, mask_ = 0, address_ = 0;
 };
 
+// Words of memory by their addresses, as bits: kernels touch a few pieces of it densely.
+class WordSet {
+ public:
+  void add(std::uint64_t word, std::uint64_t n) {
+    for (std::uint64_t last = word + n; word < last; ++word) {
+      if (!page_ || word / kPageWords != number_) {
+        number_ = word / kPageWords;
+        page_ = &pages_[number_];
+      }
+      page_->set(word % kPageWords);
+    }
+  }
+  // And forgets them.
+  std::int64_t take_size() {
+    std::size_t n = 0;
+    for (const auto& [number, page] : pages_) n += page.count();
+    pages_.clear();
+    page_ = nullptr;
+    return static_cast<std::int64_t>(n);
+  }
+
+ private:
+  static constexpr std::uint64_t kPageWords = 1024;
+  using Page = std::bitset<kPageWords>;
+
+  std::unordered_map<std::uint64_t, Page> pages_;  // whose elements stay where they are
+  std::uint64_t number_ = 0;                       // of the page used last
+  Page* page_ = nullptr;
+};
+
 }  // namespace
 
 Words MemoryProbe::rewrite(const Device& device, Kernel kernel, std::span<const Word> code) {
   if (!log_) {
-    const VkDeviceSize bytes = kHeaderBytes + VkDeviceSize{kEntries} * 8;
+    const VkDeviceSize bytes = kHeaderBytes + VkDeviceSize{entries_} * 8;
     log_ = std::make_unique<Buffer>(device, bytes, Memory::host, "addresses");
     clear();
   }
-  return Rewriter(code, kernel, log_->region().address).run();
+  return Rewriter(code, kernel, log_->region().address, entries_).run();
 }
 
 void MemoryProbe::clear() {
@@ -202,31 +232,30 @@ void MemoryProbe::clear() {
 
 std::map<Kernel, ProbedBytes> MemoryProbe::bytes() const {
   std::uint32_t n = 0;
-  std::memcpy(&n, log_->region().mapped, sizeof n);
-  assert(n < kEntries);
-  std::vector<std::uint64_t> entries(n);
-  std::memcpy(entries.data(), log_->region().mapped + kHeaderBytes, n * sizeof entries[0]);
-  const auto kernel_of = [](std::uint64_t entry) { return entry >> (32 + kKernelShift) & 31; };
+  const std::byte* log = log_->region().mapped;
+  std::memcpy(&n, log, sizeof n);
+  assert(n < entries_);
   std::map<Kernel, ProbedBytes> found;
-  for (auto first = entries.begin(); first != entries.end();) {
-    const auto last = std::find_if(first, entries.end(), [&](std::uint64_t entry) {
-      return kernel_of(entry) != kernel_of(*first);
-    });
-    // Words, each with whether it was written.
-    std::vector<std::uint64_t> words;
-    ProbedBytes& sum = found[static_cast<Kernel>(kernel_of(*first))];
-    for (const std::uint64_t entry : std::span(first, last)) {
-      const std::uint64_t address = entry & 0xFFFF'FFFF'FFFF, bytes = entry >> (32 + kBytesShift);
-      if (!(entry >> (32 + kStoreShift) & 1)) sum.loaded += static_cast<std::int64_t>(bytes);
-      for (std::uint64_t i = 0; i < bytes; i += 4) {
-        words.push_back((address + i) * 2 + (entry >> (32 + kStoreShift) & 1));
-      }
-    }
-    std::ranges::sort(words);
-    words.erase(std::ranges::unique(words).begin(), words.end());
-    for (std::uint64_t word : words) (word & 1 ? sum.written : sum.read) += 4;
-    first = last;
+  WordSet read, written;
+  int last = -1;
+  const auto close = [&] {
+    if (last < 0) return;
+    ProbedBytes& sum = found[static_cast<Kernel>(last)];
+    sum.read += 4 * read.take_size();
+    sum.written += 4 * written.take_size();
+  };
+  for (std::uint32_t i = 0; i < n; ++i) {
+    std::uint64_t entry;
+    std::memcpy(&entry, log + kHeaderBytes + std::size_t{i} * sizeof entry, sizeof entry);
+    const int kernel = static_cast<int>(entry >> (32 + kKernelShift) & 31);
+    if (kernel != last) close();
+    last = kernel;
+    const bool store = entry >> (32 + kStoreShift) & 1;
+    const std::uint64_t address = entry & 0xFFFF'FFFF'FFFF, bytes = entry >> (32 + kBytesShift);
+    if (!store) found[static_cast<Kernel>(kernel)].loaded += static_cast<std::int64_t>(bytes);
+    (store ? written : read).add(address / 4, bytes / 4);
   }
+  close();
   return found;
 }
 

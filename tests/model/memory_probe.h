@@ -24,6 +24,9 @@ struct ProbedBytes {
 
 class MemoryProbe {
  public:
+  // Room for this many accesses between two calls of clear(): a power of two.
+  explicit MemoryProbe(std::uint32_t entries = 1 << 23) : entries_(entries) {}
+
   // For VulkanOptions::rewrite. The back end outlives the probe.
   std::vector<std::uint32_t> rewrite(const Device& device, Kernel kernel,
                                      std::span<const std::uint32_t> code);
@@ -32,6 +35,7 @@ class MemoryProbe {
   std::map<Kernel, ProbedBytes> bytes() const;
 
  private:
+  std::uint32_t entries_;
   std::unique_ptr<Buffer> log_;
 };
 

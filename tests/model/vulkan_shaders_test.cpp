@@ -85,29 +85,50 @@ TEST_P(VulkanShaders, AreValidForSubgroupsOfEverySize) {
   }
 }
 
+// As MoltenVK has it done; empty: it cannot be.
+std::string to_metal(const fs::path& code, const std::string& version) {
+  const std::string out = code.string() + ".metal";
+  const std::string command = "spirv-cross --msl --msl-version " + version +
+                              " --msl-fixed-subgroup-size 32 " + code.string() + " >" + out;
+  if (std::system(command.c_str()) != 0) return {};
+  std::stringstream text;
+  text << std::ifstream(out).rdbuf();
+  return text.str();
+}
+
+// Multiplications in the place of dot products, which have the same operands and one more.
+std::vector<std::uint32_t> without_integer_dot(std::span<const std::uint32_t> code) {
+  constexpr std::uint32_t kHeaderWords = 5, kNop = 1 << 16, kMultiply = 5 << 16 | 132;
+  constexpr std::uint32_t kDot = 6 << 16 | 4450;
+  std::vector<std::uint32_t> changed(code.begin(), code.end());
+  int dots = 0;
+  for (std::size_t at = kHeaderWords; at < changed.size(); at += code[at] >> 16) {
+    if (code[at] != kDot) continue;
+    changed[at] = kMultiply;
+    changed[at + 5] = kNop;
+    ++dots;
+  }
+  EXPECT_GT(dots, 0);
+  return changed;
+}
+
+// spirv-cross knows integer dot products since January 2024, and so does the MoltenVK that offers
+// them. By an older one all that surrounds them is translated.
 TEST_P(VulkanShaders, TranslateToMetal) {
   if (!is_installed("spirv-cross")) GTEST_SKIP() << "no spirv-cross";
-  if (variant_ == Variant::integer_dot) {
-    // This translator knows no integer dot product: a device that translates must not load it.
-    DeviceInfo metal{.integer_dot = true, .fast_integer_dot = true, .translates = true};
-    EXPECT_EQ(choose_variant(kernel_, choose_abilities(metal, {})), Variant::plain);
-    EXPECT_THROW(choose_abilities(metal, {.integer_dot = 1}), ModelError);
-    metal.translates = false;
-    EXPECT_EQ(choose_variant(kernel_, choose_abilities(metal, {})), variant_);
-    return;
-  }
   const std::string name(kernel_name(kernel_));
   const ScratchFolder folder;
-  const std::string code = save(folder.path()).string();
   for (const char* version : {"20400", "30000"}) {
-    const std::string out = (folder / "code.metal").string();
-    const std::string command = "spirv-cross --msl --msl-version " + std::string(version) +
-                                " --msl-fixed-subgroup-size 32 " + code + " >" + out;
-    EXPECT_EQ(std::system(command.c_str()), 0) << name;
-    std::stringstream text;
-    text << std::ifstream(out).rdbuf();
-    EXPECT_NE(text.str().find("kernel void main0("), std::string::npos) << name;
-    EXPECT_EQ(text.str().find("spvUnsupported"), std::string::npos) << name;
+    std::string text = to_metal(save(folder.path()), version);
+    if (text.empty() && variant_ == Variant::integer_dot) {
+      const std::vector<std::uint32_t> changed = without_integer_dot(code_);
+      code_ = changed;
+      text = to_metal(save(folder.path()), version);
+      code_ = kernel_code(kernel_, variant_);
+    }
+    EXPECT_NE(text.find("kernel void main0("), std::string::npos) << name;
+    EXPECT_EQ(text.find("spvUnsupported"), std::string::npos) << name;
+    EXPECT_EQ(text.find("unimplemented"), std::string::npos) << name;
   }
 }
 

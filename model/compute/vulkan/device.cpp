@@ -155,7 +155,6 @@ DeviceInfo describe(const InstanceFunctions& vk, VkPhysicalDevice device, int in
     all.pNext = &dot;
   }
   vk.vkGetPhysicalDeviceProperties2(device, &all);
-  info.translates = driver.driverID == VK_DRIVER_ID_MOLTENVK;
   info.driver = std::string(driver.driverName) + " " + driver.driverInfo;
   const auto size = static_cast<int>(subgroups.subgroupSize);
   info.subgroup_min = sizes.minSubgroupSize ? static_cast<int>(sizes.minSubgroupSize) : size;
@@ -192,8 +191,6 @@ DeviceList list_devices() {
 Abilities choose_abilities(const DeviceInfo& device, const Abilities& wanted) {
   const std::vector<int>& sizes = device.subgroup_sizes;
   const auto offers = [&sizes](int size) { return std::ranges::count(sizes, size) > 0; };
-  // A translator may lack the integer dot product: the tests' does.
-  const bool has_dot = device.integer_dot && !device.translates;
   Abilities chosen = wanted;
   if (wanted.subgroup_size == Abilities::kBest) {
     // What most devices prefer; else the largest.
@@ -202,12 +199,12 @@ Abilities choose_abilities(const DeviceInfo& device, const Abilities& wanted) {
                                                   : sizes.back();
   }
   if (wanted.integer_dot == Abilities::kBest) {
-    chosen.integer_dot = has_dot && device.fast_integer_dot;
+    chosen.integer_dot = device.integer_dot && device.fast_integer_dot;
   }
   if (chosen.subgroup_size != Abilities::kNone && !offers(chosen.subgroup_size)) {
     throw ModelError(device.name + " has no subgroups of " + std::to_string(chosen.subgroup_size));
   }
-  if (chosen.integer_dot != Abilities::kNone && !has_dot) {
+  if (chosen.integer_dot != Abilities::kNone && !device.integer_dot) {
     throw ModelError(device.name + " has no integer dot product");
   }
   return chosen;

@@ -23,8 +23,7 @@ struct DeviceInfo {
   std::vector<int> subgroup_sizes;  // of 8, 16, 32, 64: those that a kernel can ask for
   bool integer_dot = false;         // 8-bit dot products, and in hardware
   bool fast_integer_dot = false;
-  bool translates = false;  // MoltenVK, whose spirv-cross makes Metal's language of a kernel
-  std::string problem;      // why it cannot run a model; empty: it can
+  std::string problem;  // why it cannot run a model; empty: it can
 };
 
 struct DeviceList {

@@ -31,6 +31,7 @@ void DrawMemory::reserve(std::size_t n, VkDeviceSize mask_bytes) {
   masks_ = std::make_unique<Buffer>(device_, rows_ * mask_bytes_, Memory::device, "masks");
   std::memset(host_masks_->region().mapped, 0, rows_ * mask_bytes_);
   commands_.copy(host_masks_->region(), masks_->region());
+  commands_.barrier();  // parts of it may be copied again at once
 }
 
 // What the device has of the row's mask is what lies in the mapped memory.

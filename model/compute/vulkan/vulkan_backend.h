@@ -36,7 +36,7 @@ struct VulkanOptions {
   RewriteKernel rewrite;
 };
 
-class VulkanBackend final : public Backend {
+class VulkanBackend : public Backend {
  public:
   explicit VulkanBackend(const VulkanOptions& options);
   ~VulkanBackend() override;
