@@ -262,22 +262,27 @@ void add_bench_command(CLI::App& app) {
                    "auto, cpu, vulkan or vulkan:N (see corvid devices)")
       ->capture_default_str();
   add_gpu_flags(*command, options->engine.gpu);
-  command->add_option("--threads", options->engine.threads, "Compute threads (0: one per core)");
+  command->add_option("--threads", options->engine.threads, "Compute threads (0: one per core)")
+      ->check(CLI::Range(0, 1024));
   command->add_option("--kernels", options->engine.kernels,
                       "auto, scalar, avx2, avxvnni, avx512, amx");
+  constexpr int kMostTokens = 1 << 24;
   command->add_option("--prompt", options->prompt, "Tokens to prefill")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  command->add_option("--generate", options->generate, "Tokens to decode")->capture_default_str();
+      ->check(CLI::Range(1, kMostTokens));
+  command->add_option("--generate", options->generate, "Tokens to decode")
+      ->capture_default_str()
+      ->check(CLI::Range(0, kMostTokens));
   command->add_option("--depth", options->depths, "Tokens already in the context")
       ->delimiter(',')
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(0, kMostTokens));
   command->add_option("--contexts", options->contexts, "Contexts that decode together")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 512));
   command->add_option("--repeats", options->repeats, "Runs per depth; the median counts")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1000));
   command->add_flag(
       "--count", options->count,
       "Of a GPU: dispatches, barriers, copies, submissions and bytes per decoded token");

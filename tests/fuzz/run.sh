@@ -7,8 +7,8 @@ seconds=${1:-60}
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(
-  constraint conversation gguf mcp oauth proxy requests schemas settings sse terminal text tokenizer
-  turn_parser)
+  constraint conversation gguf mcp oauth proxy requests schemas settings snapshot sse terminal text
+  tokenizer turn_parser)
 
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz --target "${targets[@]/#/fuzz_}" -- -j2

@@ -169,6 +169,10 @@ elif target == "settings":
              b'[sandbox]\nhosts = ["example.com", "*.a.b:80"]\nwritable = ["~/x"]\n'
              b'[remote]\ndialect = "vllm"\nstall_deadline = 1.5\nmax_tokens = 100\n',
              b'sandbox.ask = true\nremote = {ca_file = \'x\'}\n']
+elif target == "snapshot":  # without the checksum, which the target adds
+    seeds = [struct.pack("<4sI", b"CVKV", 1) + b"".join(
+        struct.pack("<I", len(part)) + part for part in (b"0f" * 16, b"f16+i8 1x(16+8+8)")) +
+        struct.pack("<I3i", 3, 5, 0, 511) + bytes(range(3 * 60))]
 elif target == "terminal":
     seeds = ["(Grö\x1b]52;c;x\x07\u202eße\n\t漢字👩\u200d💻".encode(), b"\x05\xff\xc3("]
 elif target == "proxy":

@@ -8,6 +8,7 @@
 
 #include "model/compute/kv_layout.h"
 #include "model/error.h"
+#include "model/snapshot.h"
 #include "tests/model/random_models.h"
 
 namespace corvid::model::testing {
@@ -142,6 +143,28 @@ TEST_F(EngineTest, SnapshotsThatDoNotBelongHereAreRefusedUntouched) {
   flipped.back() ^= std::byte{1};
   EXPECT_THAT(problem(*engine_->new_context(), flipped), HasSubstr("checksum"));
 
+  // Intact, but made up.
+  const auto made = [&](std::vector<Token> tokens, std::size_t state_bytes) {
+    Snapshot other = read_snapshot(snapshot);
+    other.tokens = std::move(tokens);
+    std::vector<std::byte> bytes;
+    write_snapshot(
+        other, state_bytes, [](std::byte*) {}, bytes);
+    return bytes;
+  };
+  const std::size_t state_bytes = read_snapshot(snapshot).state.size();
+  const std::vector<Token> right(70, 1);
+  EXPECT_EQ(problem(*engine_->new_context(), made(right, state_bytes)), "no problem");
+  for (const Token outside : {-1, engine_->vocab_size()}) {
+    std::vector<Token> wrong = right;
+    wrong[69] = outside;
+    EXPECT_THAT(problem(*engine_->new_context(), made(wrong, state_bytes)),
+                HasSubstr("token " + std::to_string(outside) + ", which is outside"));
+  }
+  EXPECT_THAT(problem(*engine_->new_context(), made(right, state_bytes - 1)),
+              HasSubstr("wrong size"));
+  EXPECT_THAT(problem(*engine_->new_context(), made({1}, state_bytes)), HasSubstr("wrong size"));
+
   const auto target = engine_->new_context();
   append(*target, all().first(3));
   for (std::size_t size : {std::size_t{0}, std::size_t{5}, snapshot.size() - 1}) {
@@ -246,52 +269,6 @@ TEST_F(EngineTest, ResultsDoNotDependOnTheNumberOfThreads) {
   const auto a = one->new_context(), b = three->new_context();
   EXPECT_LT(largest_difference(run(*one, *a, all(), 16), run(*three, *b, all(), 16)), kBound);
 }
-
-// The fast path: what it computes differs from f32, but hardly between kernel sets or chunks.
-class FastPath : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(FastPath, AgreesWithItselfHoweverItIsSteppedAndAcrossKernelSets) {
-  const std::string name = std::string("tiny-") + GetParam();
-  const std::vector<Token> tokens = some_tokens(80, 512);
-  const auto best = load_model(name);
-  const auto a = best->new_context(), b = best->new_context(), d = best->new_context();
-  const std::vector<float> whole = run(*best, *a, tokens, 512), some = run(*best, *b, tokens, 13);
-  EXPECT_EQ(run(*best, *d, tokens, 1), some);  // to the bit: attention takes the same form
-  EXPECT_LT(mean_divergence(whole, some, best->vocab_size()), 1e-3);
-  const std::size_t half = whole.size() / 2;
-  EXPECT_LT(
-      mean_divergence(std::span(whole).subspan(half), run_about(*best, tokens), best->vocab_size()),
-      1e-3);
-
-  const auto scalar = load_model(name, "scalar");
-  const auto c = scalar->new_context();
-  const std::vector<float> first = run(*scalar, *c, std::span(tokens).first(12), 512);
-  const std::size_t vocab = best->vocab_size();
-  EXPECT_LT(mean_divergence(first, std::span(some).first(first.size()), vocab), 1e-3);
-}
-
-// The same weights converted to f32 and computed in f32: what the file means.
-TEST_P(FastPath, DivergesHardlyFromAnF32EvaluationOfTheSameFile) {
-  const std::string name = std::string("tiny-") + GetParam();
-  const std::vector<Token> tokens = some_tokens(200, 512);
-  const auto exact = load_model(name, "auto", 2, true), fast = load_model(name);
-  const auto a = exact->new_context(), b = fast->new_context();
-  const std::vector<float> wanted = run(*exact, *a, tokens, 512);
-  for (int chunk : {512, 8}) {  // attention in the expanded and in the absorbed form
-    ASSERT_TRUE(b->rewind({0}));
-    const std::vector<float> got = run(*fast, *b, tokens, chunk);
-    const double divergence = mean_divergence(wanted, got, exact->vocab_size());
-    RecordProperty("divergence_" + std::to_string(chunk), std::to_string(divergence));
-    EXPECT_LE(divergence, 1e-3) << "in steps of " << chunk;
-    EXPECT_GT(divergence, 0);  // they are two computations
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Types, FastPath,
-                         ::testing::Values("f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1",
-                                           "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq2_xxs",
-                                           "iq4_nl", "iq4_xs", "mxfp4", "kv_b"),
-                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace corvid::model::testing

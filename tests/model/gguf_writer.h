@@ -133,4 +133,17 @@ inline std::shared_ptr<const GgufFile> gguf_from(std::string_view bytes) {
   return {held, held->file.get()};
 }
 
+// Where a name begins in a file that states its length before it; npos when it is not there.
+inline std::size_t place_of(const std::string& bytes, std::string_view name) {
+  std::string entry;
+  GgufWriter::put_text(entry, name);
+  const std::size_t at = bytes.find(entry);
+  return at == bytes.npos ? at : at + sizeof(std::uint64_t);
+}
+
+// Changes a key that is there; its value follows its type.
+inline void set_u32(std::string& bytes, std::string_view key, std::uint32_t value) {
+  std::memcpy(bytes.data() + place_of(bytes, key) + key.size() + 4, &value, sizeof value);
+}
+
 }  // namespace corvid::model::testing

@@ -19,6 +19,12 @@ inline std::shared_ptr<const GgufFile> open_model(const std::string& name) {
   return GgufFile::open(std::string(CORVID_TEST_MODELS) + "/" + name + ".gguf");
 }
 
+// The bytes of a model, to be changed and read again by gguf_from.
+inline std::string bytes_of(const std::string& name) {
+  std::ifstream file(std::string(CORVID_TEST_MODELS) + "/" + name + ".gguf", std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 inline std::shared_ptr<Engine> load_model(const std::string& name,
                                           const std::string& kernels = "auto", int threads = 2,
                                           bool exact = false) {

@@ -17,11 +17,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string bytes_of(const std::string& model) {
-  std::ifstream file(std::string(CORVID_TEST_MODELS) + "/" + model + ".gguf", std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 std::string problem_of(const std::string& bytes) {
   try {
     const auto file = gguf_from(bytes);
@@ -31,15 +26,6 @@ std::string problem_of(const std::string& bytes) {
     return error.what();
   }
   return "no problem";
-}
-
-// Where a name begins that the file states with its length before it.
-std::size_t place_of(const std::string& bytes, const std::string& name) {
-  std::string entry;
-  GgufWriter::put_text(entry, name);
-  const std::size_t at = bytes.find(entry);
-  EXPECT_NE(at, bytes.npos) << name;
-  return at + sizeof(std::uint64_t);
 }
 
 class HostileModel : public ::testing::TestWithParam<const char*> {
@@ -92,7 +78,7 @@ TEST_P(HostileModel, EveryKeyThatIsMissingOrAbsurdIsNamed) {
     // As a float: nothing, 1.7e38, and no number.
     for (const std::uint32_t value : {0u, 0x7F000000u, 0xFFFFFFFFu}) {
       std::string absurd = bytes;
-      std::memcpy(absurd.data() + place_of(bytes, name) + name.size() + 4, &value, sizeof value);
+      set_u32(absurd, name, value);
       EXPECT_THAT(problem_of(absurd), HasSubstr("key '" + name + "'")) << value;
     }
   }

@@ -1,14 +1,13 @@
 // corvid render and corvid tokenize as programs: what they print, and how they refuse.
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
-#include "tests/scratch_folder.h"
+#include "tests/runtime/program.h"
 
 namespace corvid {
 namespace {
@@ -17,27 +16,6 @@ using Json = nlohmann::ordered_json;
 
 const std::string kVectors = std::string(CORVID_SOURCE_DIR) + "/tests/vectors/";
 const std::string kVocabulary = kVectors + "deepseek-v3.2-vocab.gguf";
-
-struct Outcome {
-  std::string output;
-  int code = -1;
-};
-
-// Runs the program with `input` on stdin.
-Outcome corvid(const std::string& arguments, const std::string& input) {
-  const ScratchFolder folder;
-  const std::string file = folder / "input";
-  std::ofstream(file, std::ios::binary) << input;
-  const std::string command = std::string(CORVID_BINARY) + " " + arguments + " < " + file;
-  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  Outcome outcome;
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) {
-    outcome.output.append(buffer, n);
-  }
-  outcome.code = WEXITSTATUS(::pclose(pipe));
-  return outcome;
-}
 
 Json vectors(const std::string& name) {
   std::ifstream in(kVectors + name);
