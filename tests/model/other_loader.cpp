@@ -1,0 +1,164 @@
+// A Vulkan loader that passes everything on to the one that CORVID_LOADER names, but for what the
+// environment says of the devices. Stands in for libvulkan.so.1.
+//   CORVID_LOSE_WHEN     a file: when there is one, devices are lost
+//   CORVID_DEVICE_TYPE   a VkPhysicalDeviceType
+//   CORVID_FREE_BYTES    what VK_EXT_memory_budget says
+//   CORVID_LARGEST_BYTES of an allocation, as the device tells
+//   CORVID_MOST_BYTES    of all allocations; the next is refused
+#include <dlfcn.h>
+#include <unistd.h>
+#include <vulkan/vulkan_core.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <string_view>
+
+namespace {
+
+PFN_vkGetInstanceProcAddr real_instance_function = nullptr;
+std::map<VkDeviceMemory, VkDeviceSize> allocated;
+
+std::optional<VkDeviceSize> number(const char* name) {
+  const char* text = std::getenv(name);
+  if (!text) return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
+// The structure of this type in a chain, or null.
+template <class T>
+T* find(void* next, VkStructureType type) {
+  auto* at = static_cast<VkBaseOutStructure*>(next);
+  while (at && at->sType != type) at = at->pNext;
+  return reinterpret_cast<T*>(at);
+}
+
+// `real` of a function of the same type, which takes its place.
+template <class Function>
+struct Replaced {
+  std::string_view name;
+  Function with;
+  Function real = nullptr;
+
+  PFN_vkVoidFunction by(PFN_vkVoidFunction found) {
+    real = reinterpret_cast<Function>(found);
+    return reinterpret_cast<PFN_vkVoidFunction>(with);
+  }
+};
+
+bool is_lost() {
+  const char* when = std::getenv("CORVID_LOSE_WHEN");
+  return when && access(when, F_OK) == 0;
+}
+
+VkResult submit(VkQueue, std::uint32_t, const VkSubmitInfo*, VkFence);
+VkResult wait(VkDevice, std::uint32_t, const VkFence*, VkBool32, std::uint64_t);
+VkResult allocate(VkDevice, const VkMemoryAllocateInfo*, const VkAllocationCallbacks*,
+                  VkDeviceMemory*);
+void free_memory(VkDevice, VkDeviceMemory, const VkAllocationCallbacks*);
+PFN_vkVoidFunction device_function(VkDevice, const char*);
+void properties(VkPhysicalDevice, VkPhysicalDeviceProperties2*);
+void memory_properties(VkPhysicalDevice, VkPhysicalDeviceMemoryProperties2*);
+VkResult extensions(VkPhysicalDevice, const char*, std::uint32_t*, VkExtensionProperties*);
+
+Replaced<PFN_vkQueueSubmit> submit_{"vkQueueSubmit", submit};
+Replaced<PFN_vkWaitForFences> wait_{"vkWaitForFences", wait};
+Replaced<PFN_vkAllocateMemory> allocate_{"vkAllocateMemory", allocate};
+Replaced<PFN_vkFreeMemory> free_{"vkFreeMemory", free_memory};
+Replaced<PFN_vkGetDeviceProcAddr> device_function_{"vkGetDeviceProcAddr", device_function};
+Replaced<PFN_vkGetPhysicalDeviceProperties2> properties_{"vkGetPhysicalDeviceProperties2",
+                                                         properties};
+Replaced<PFN_vkGetPhysicalDeviceMemoryProperties2> memory_properties_{
+    "vkGetPhysicalDeviceMemoryProperties2", memory_properties};
+Replaced<PFN_vkEnumerateDeviceExtensionProperties> extensions_{
+    "vkEnumerateDeviceExtensionProperties", extensions};
+
+template <class... Functions>
+PFN_vkVoidFunction replace(std::string_view name, PFN_vkVoidFunction found, Functions&... all) {
+  PFN_vkVoidFunction result = found;
+  ((all.name == name ? result = all.by(found) : result), ...);
+  return result;
+}
+
+VkResult submit(VkQueue queue, std::uint32_t n, const VkSubmitInfo* submits, VkFence fence) {
+  return is_lost() ? VK_ERROR_DEVICE_LOST : submit_.real(queue, n, submits, fence);
+}
+
+VkResult wait(VkDevice device, std::uint32_t n, const VkFence* fences, VkBool32 all,
+              std::uint64_t timeout_ns) {
+  const VkResult result = wait_.real(device, n, fences, all, timeout_ns);
+  return is_lost() ? VK_ERROR_DEVICE_LOST : result;
+}
+
+VkResult allocate(VkDevice device, const VkMemoryAllocateInfo* info,
+                  const VkAllocationCallbacks* callbacks, VkDeviceMemory* memory) {
+  VkDeviceSize sum = info->allocationSize;
+  for (const auto& [handle, bytes] : allocated) sum += bytes;
+  const auto most = number("CORVID_MOST_BYTES");
+  if (most && sum > *most) return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+  const VkResult result = allocate_.real(device, info, callbacks, memory);
+  if (result == VK_SUCCESS) allocated[*memory] = info->allocationSize;
+  return result;
+}
+
+void free_memory(VkDevice device, VkDeviceMemory memory, const VkAllocationCallbacks* callbacks) {
+  allocated.erase(memory);
+  free_.real(device, memory, callbacks);
+}
+
+PFN_vkVoidFunction device_function(VkDevice device, const char* name) {
+  return replace(name, device_function_.real(device, name), submit_, wait_, allocate_, free_);
+}
+
+void properties(VkPhysicalDevice device, VkPhysicalDeviceProperties2* found) {
+  properties_.real(device, found);
+  if (const auto type = number("CORVID_DEVICE_TYPE")) {
+    found->properties.deviceType = static_cast<VkPhysicalDeviceType>(*type);
+  }
+  auto* sizes = find<VkPhysicalDeviceMaintenance3Properties>(
+      found->pNext, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES);
+  const auto largest = number("CORVID_LARGEST_BYTES");
+  if (sizes && largest) sizes->maxMemoryAllocationSize = *largest;
+}
+
+void memory_properties(VkPhysicalDevice device, VkPhysicalDeviceMemoryProperties2* found) {
+  memory_properties_.real(device, found);
+  const auto free_bytes = number("CORVID_FREE_BYTES");
+  auto* budget = find<VkPhysicalDeviceMemoryBudgetPropertiesEXT>(
+      found->pNext, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
+  if (!free_bytes || !budget) return;
+  constexpr VkDeviceSize kUsed = 1'000'000;  // by others
+  for (std::uint32_t i = 0; i < found->memoryProperties.memoryHeapCount; ++i) {
+    budget->heapBudget[i] = *free_bytes + kUsed;
+    budget->heapUsage[i] = kUsed;
+  }
+}
+
+// With the memory budget, in front.
+VkResult extensions(VkPhysicalDevice device, const char* layer, std::uint32_t* n,
+                    VkExtensionProperties* found) {
+  if (!number("CORVID_FREE_BYTES")) return extensions_.real(device, layer, n, found);
+  if (found) {
+    std::strcpy(found->extensionName, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    found->specVersion = 1;
+    ++found;
+    --*n;
+  }
+  const VkResult result = extensions_.real(device, layer, n, found);
+  ++*n;
+  return result;
+}
+
+}  // namespace
+
+extern "C" PFN_vkVoidFunction vkGetInstanceProcAddr(VkInstance instance, const char* name) {
+  if (!real_instance_function) {
+    void* loader = dlopen(std::getenv("CORVID_LOADER"), RTLD_NOW | RTLD_LOCAL);
+    if (!loader) return nullptr;
+    real_instance_function =
+        reinterpret_cast<PFN_vkGetInstanceProcAddr>(dlsym(loader, "vkGetInstanceProcAddr"));
+  }
+  return replace(name, real_instance_function(instance, name), device_function_, properties_,
+                 memory_properties_, extensions_);
+}
