@@ -1,7 +1,10 @@
 // corvid devices: what can run a model here.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
+#include <thread>
 
 #include "model/compute/cpu/kernels.h"
 #include "model/compute/vulkan/devices.h"
@@ -27,7 +30,9 @@ std::string features(const model::DeviceInfo& device) {
 
 void print_devices() {
   const auto kernels = std::string(model::choose_kernels("auto").name);
-  std::printf("%-9s  %s\n", "cpu", kernels.c_str());
+  const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
+  std::printf("%-9s  %s, %u threads, %.1f GB\n", "cpu", kernels.c_str(),
+              std::thread::hardware_concurrency(), memory / 1e9);
   const model::DeviceList list = model::list_devices();
   for (const model::DeviceInfo& device : list.devices) {
     std::printf("vulkan:%-2d  %s (%s), %.1f GB, %.1f GB free, %s\n           %s\n", device.index,

@@ -5,15 +5,18 @@
 //   CORVID_FREE_BYTES    what VK_EXT_memory_budget says
 //   CORVID_LARGEST_BYTES of an allocation, as the device tells
 //   CORVID_MOST_BYTES    of all allocations; the next is refused
+//   CORVID_REVERSE       commands that no barrier keeps in order are done the other way round
 #include <dlfcn.h>
 #include <unistd.h>
 #include <vulkan/vulkan_core.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -58,6 +61,15 @@ VkResult allocate(VkDevice, const VkMemoryAllocateInfo*, const VkAllocationCallb
                   VkDeviceMemory*);
 void free_memory(VkDevice, VkDeviceMemory, const VkAllocationCallbacks*);
 PFN_vkVoidFunction device_function(VkDevice, const char*);
+void bind(VkCommandBuffer, VkPipelineBindPoint, VkPipeline);
+void push(VkCommandBuffer, VkPipelineLayout, VkShaderStageFlags, std::uint32_t, std::uint32_t,
+          const void*);
+void dispatch(VkCommandBuffer, std::uint32_t, std::uint32_t, std::uint32_t);
+void copy(VkCommandBuffer, VkBuffer, VkBuffer, std::uint32_t, const VkBufferCopy*);
+void barrier(VkCommandBuffer, VkPipelineStageFlags, VkPipelineStageFlags, VkDependencyFlags,
+             std::uint32_t, const VkMemoryBarrier*, std::uint32_t, const VkBufferMemoryBarrier*,
+             std::uint32_t, const VkImageMemoryBarrier*);
+VkResult end(VkCommandBuffer);
 void properties(VkPhysicalDevice, VkPhysicalDeviceProperties2*);
 void memory_properties(VkPhysicalDevice, VkPhysicalDeviceMemoryProperties2*);
 VkResult extensions(VkPhysicalDevice, const char*, std::uint32_t*, VkExtensionProperties*);
@@ -66,6 +78,12 @@ Replaced<PFN_vkQueueSubmit> submit_{"vkQueueSubmit", submit};
 Replaced<PFN_vkWaitForFences> wait_{"vkWaitForFences", wait};
 Replaced<PFN_vkAllocateMemory> allocate_{"vkAllocateMemory", allocate};
 Replaced<PFN_vkFreeMemory> free_{"vkFreeMemory", free_memory};
+Replaced<PFN_vkCmdBindPipeline> bind_{"vkCmdBindPipeline", bind};
+Replaced<PFN_vkCmdPushConstants> push_{"vkCmdPushConstants", push};
+Replaced<PFN_vkCmdDispatch> dispatch_{"vkCmdDispatch", dispatch};
+Replaced<PFN_vkCmdCopyBuffer> copy_{"vkCmdCopyBuffer", copy};
+Replaced<PFN_vkCmdPipelineBarrier> barrier_{"vkCmdPipelineBarrier", barrier};
+Replaced<PFN_vkEndCommandBuffer> end_{"vkEndCommandBuffer", end};
 Replaced<PFN_vkGetDeviceProcAddr> device_function_{"vkGetDeviceProcAddr", device_function};
 Replaced<PFN_vkGetPhysicalDeviceProperties2> properties_{"vkGetPhysicalDeviceProperties2",
                                                          properties};
@@ -108,7 +126,62 @@ void free_memory(VkDevice device, VkDeviceMemory memory, const VkAllocationCallb
 }
 
 PFN_vkVoidFunction device_function(VkDevice device, const char* name) {
-  return replace(name, device_function_.real(device, name), submit_, wait_, allocate_, free_);
+  const PFN_vkVoidFunction found = device_function_.real(device, name);
+  const PFN_vkVoidFunction other = replace(name, found, submit_, wait_, allocate_, free_);
+  if (!std::getenv("CORVID_REVERSE") || other != found) return other;
+  return replace(name, found, bind_, push_, dispatch_, copy_, barrier_, end_);
+}
+
+// Since the last barrier of the one command buffer that is recorded at a time.
+VkPipeline bound = VK_NULL_HANDLE;
+std::function<void(VkCommandBuffer)> push_again;
+std::vector<std::function<void(VkCommandBuffer)>> held;
+
+void release(VkCommandBuffer to) {
+  while (!held.empty()) {
+    held.back()(to);
+    held.pop_back();
+  }
+}
+
+void bind(VkCommandBuffer, VkPipelineBindPoint, VkPipeline pipeline) {
+  bound = pipeline;
+}
+
+void push(VkCommandBuffer, VkPipelineLayout layout, VkShaderStageFlags stages, std::uint32_t offset,
+          std::uint32_t size, const void* values) {
+  const auto* first = static_cast<const char*>(values);
+  push_again = [=, bytes = std::vector<char>(first, first + size)](VkCommandBuffer to) {
+    push_.real(to, layout, stages, offset, size, bytes.data());
+  };
+}
+
+void dispatch(VkCommandBuffer, std::uint32_t x, std::uint32_t y, std::uint32_t z) {
+  held.push_back([=, pipeline = bound, push_these = push_again](VkCommandBuffer to) {
+    bind_.real(to, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+    push_these(to);
+    dispatch_.real(to, x, y, z);
+  });
+}
+
+void copy(VkCommandBuffer, VkBuffer from, VkBuffer there, std::uint32_t n,
+          const VkBufferCopy* first) {
+  held.push_back([=, regions = std::vector<VkBufferCopy>(first, first + n)](VkCommandBuffer to) {
+    copy_.real(to, from, there, n, regions.data());
+  });
+}
+
+void barrier(VkCommandBuffer to, VkPipelineStageFlags before, VkPipelineStageFlags after,
+             VkDependencyFlags flags, std::uint32_t n, const VkMemoryBarrier* barriers,
+             std::uint32_t n_buffers, const VkBufferMemoryBarrier* buffers, std::uint32_t n_images,
+             const VkImageMemoryBarrier* images) {
+  release(to);
+  barrier_.real(to, before, after, flags, n, barriers, n_buffers, buffers, n_images, images);
+}
+
+VkResult end(VkCommandBuffer buffer) {
+  release(buffer);
+  return end_.real(buffer);
 }
 
 void properties(VkPhysicalDevice device, VkPhysicalDeviceProperties2* found) {

@@ -213,5 +213,26 @@ TEST_F(VulkanLimits, AModelLargerThanTheMemoryGivesTheSameTokens) {
   EXPECT_EQ(greedy(*load(*gpu(), kModel), tokens_, kTokens), wanted);
 }
 
+using VulkanOrder = OtherDevice;
+
+// The validation layer does not see what kernels reach by addresses.
+TEST_F(VulkanOrder, CommandsThatNoBarrierKeepsInOrderMayComeInAnother) {
+  if (!is("CORVID_REVERSE=1")) return;
+  constexpr const char* kModel = "logits-deepseek32";
+  const auto cpu = load("cpu", kModel);
+  const auto expected = cpu->new_context();
+  const std::vector<float> wanted = run(*cpu, *expected, tokens_, 66);
+  for (int experts : {kAllExperts, 1}) {
+    const auto engine = Engine::load(
+        open_model(kModel), {.backend = *gpu(), .threads = 1, .gpu = {.expert_layers = experts}});
+    const auto context = engine->new_context();
+    EXPECT_LT(largest_difference(run(*engine, *context, tokens_, 66), wanted), 1e-4) << experts;
+    const auto branch = context->fork(), same = expected->fork();  // a page is copied
+    EXPECT_LT(largest_difference(run(*engine, *branch, more_, 1), run(*cpu, *same, more_, 1)),
+              1e-4);
+    EXPECT_EQ(greedy(*engine, tokens_, 3), greedy(*cpu, tokens_, 3));
+  }
+}
+
 }  // namespace
 }  // namespace corvid::model::testing

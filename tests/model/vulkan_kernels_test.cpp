@@ -525,8 +525,9 @@ TEST_F(VulkanKernels, GiveTheSameBitsWithSubgroupsOfEverySizeAndWithout) {
 TEST_F(VulkanKernels, DoTheSameWithSubgroupsOfSixteenOnASoftwareDevice) {
   if (device_info().kind != DeviceKind::software) GTEST_SKIP();
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command = std::string(kOtherSize) + "=512 " + program +
-                              " --gtest_brief=1 --gtest_filter=VulkanKernels.*-*Draw*:*Page*:*Sixteen*";
+  const std::string command =
+      std::string(kOtherSize) + "=512 " + program +
+      " --gtest_brief=1 --gtest_filter=VulkanKernels.*-*Draw*:*Page*:*Sixteen*";
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 

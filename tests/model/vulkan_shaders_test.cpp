@@ -139,37 +139,40 @@ std::string name_of(const ::testing::TestParamInfo<KernelVariant>& info) {
 
 INSTANTIATE_TEST_SUITE_P(All, VulkanShaders, ::testing::ValuesIn(all_variants()), name_of);
 
-// A whole model under the validation layer, which prints what it finds wrong.
-void expect_clean(const std::string& arguments) {
-  const fs::path layer = "/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json";
-  if (!fs::exists(layer)) GTEST_SKIP() << "no validation layer";
+// What the program says on a GPU, under the validation layer, which would print what is wrong.
+std::string bench(const std::string& options) {
   const ScratchFolder folder;
   const std::string log = (folder / "log").string();
   const std::string command =
-      "VK_LOADER_DEBUG=layer VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation " CORVID_BINARY " " +
-      arguments + " --backend " + *gpu() + " >" + log + " 2>&1";
+      "VK_LOADER_DEBUG=layer VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation "
+      "VK_LAYER_SETTINGS_PATH=" CORVID_SOURCE_DIR
+      "/tests/vulkan/vk_layer_settings.txt " CORVID_BINARY " bench --backend " +
+      *gpu() + " --model " CORVID_TEST_MODELS "/tiny-sparse.gguf --prompt 2 --generate 2 " +
+      "--repeats 1 " + options + " >" + log + " 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0);
-  std::stringstream text;
-  text << std::ifstream(log).rdbuf();
-  const std::string said = text.str();
-  EXPECT_NE(said.find("Insert instance layer \"VK_LAYER_KHRONOS_validation\""), std::string::npos);
-  for (const char* finding : {"VUID", "UNASSIGNED", "Validation Error", "Validation Warning"}) {
-    EXPECT_EQ(said.find(finding), std::string::npos) << said;
+  return folder.get("log");
+}
+
+TEST(VulkanProgram, IsCleanUnderTheValidationLayerWhoeverHasTheExperts) {
+  CORVID_NEEDS_GPU();
+  constexpr const char* kLayer =
+      "/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json";
+  for (const auto& [experts, told] : {std::pair("none", "routed experts of 0 of 2 layers there"),
+                                      {"1", "routed experts of 1 of 2 layers there"},
+                                      {"all", "vulkan:"}}) {
+    const std::string said = bench(std::string("--count --gpu-experts ") + experts);
+    EXPECT_NE(said.find(told), std::string::npos) << said;
+    EXPECT_EQ(said.find("routed experts") == std::string::npos, experts == std::string("all"));
+    for (const char* counted : {"dispatches", "barriers", "submissions", "activations", "ideal"}) {
+      EXPECT_NE(said.find(counted), std::string::npos) << said;
+    }
+    for (const char* finding : {"VUID", "UNASSIGNED", "SYNC-HAZARD", "Validation Error"}) {
+      EXPECT_EQ(said.find(finding), std::string::npos) << said;
+    }
+    if (!fs::exists(kLayer)) continue;
+    EXPECT_NE(said.find("Insert instance layer \"VK_LAYER_KHRONOS_validation\""), std::string::npos)
+        << said;
   }
-}
-
-TEST(VulkanValidation, LogitsInTwoChunksAreClean) {
-  CORVID_NEEDS_GPU();
-  const ScratchFolder folder;
-  folder.put("tokens", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20\n");
-  expect_clean("logits --model " CORVID_TEST_MODELS "/logits-deepseek32.gguf --chunk 19 --tokens " +
-               (folder / "tokens").string() + " --out " + (folder / "out").string());
-}
-
-TEST(VulkanValidation, DecodingWithExpertsOnTheCpuIsClean) {
-  CORVID_NEEDS_GPU();
-  expect_clean("bench --model " CORVID_TEST_MODELS
-               "/tiny-sparse.gguf --prompt 2 --generate 2 --repeats 1 --gpu-experts 1");
 }
 
 }  // namespace

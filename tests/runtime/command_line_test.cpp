@@ -8,6 +8,9 @@
 #include <fstream>
 #include <string>
 
+#include "tests/scratch_folder.h"
+
+namespace corvid {
 namespace {
 
 struct Outcome {
@@ -39,7 +42,41 @@ TEST(CommandLine, ListsWhatCanRunAModelAlsoWhereThereIsNoGpu) {
   unsetenv("VK_DRIVER_FILES");
   EXPECT_EQ(outcome.status, 0);
   EXPECT_TRUE(outcome.out.starts_with("cpu ")) << outcome.out;
+  EXPECT_NE(outcome.out.find(" GB\n"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("vulkan     none: "), std::string::npos) << outcome.out;
+}
+
+// Files that are no libraries stand in front of the loader.
+TEST(CommandLine, RunsWhereThereIsNoVulkanLoader) {
+  const ScratchFolder folder;
+  folder.put("libvulkan.so.1", "");
+  folder.put("libvulkan.so", "");
+  setenv("LD_LIBRARY_PATH", folder.path().c_str(), 1);
+  const Outcome devices = run("devices"), asked = run("run --backend vulkan hello 2>&1");
+  unsetenv("LD_LIBRARY_PATH");
+  EXPECT_NE(devices.out.find("vulkan     none: Vulkan is not installed"), std::string::npos)
+      << devices.out;
+  EXPECT_EQ(asked.status, 3);
+  EXPECT_NE(asked.out.find("no GPU: Vulkan is not installed"), std::string::npos) << asked.out;
+}
+
+TEST(CommandLine, AGpuThatIsAskedForAndNotThereIsAnError) {
+  setenv("VK_DRIVER_FILES", "/nonexistent", 1);
+  const Outcome any = run("run --backend vulkan hello 2>&1");
+  const Outcome one = run("run --backend vulkan:3 hello 2>&1");
+  unsetenv("VK_DRIVER_FILES");
+  for (const Outcome& outcome : {any, one}) {
+    EXPECT_EQ(outcome.status, 3);
+    EXPECT_NE(outcome.out.find("driver"), std::string::npos) << outcome.out;
+  }
+}
+
+TEST(CommandLine, FlagsOfTheGpuAreChecked) {
+  for (const char* flags : {"--gpu-experts some", "--gpu-experts -1", "--gpu-memory much"}) {
+    const Outcome outcome = run(std::string("run ") + flags + " hello 2>&1");
+    EXPECT_EQ(outcome.status, 2) << flags;
+    EXPECT_NE(outcome.out.find("--gpu-"), std::string::npos) << outcome.out;
+  }
 }
 
 TEST(CommandLine, SettingsArePrintedAsAFileAndAMistakeIsNamed) {
@@ -59,3 +96,4 @@ TEST(CommandLine, SettingsArePrintedAsAFileAndAMistakeIsNamed) {
 }
 
 }  // namespace
+}  // namespace corvid
