@@ -151,7 +151,7 @@ struct Router {
   Gating gating = Gating::softmax;
   int used = 0;         // experts per token
   int groups = 1;       // experts are chosen from the best `groups_used` of these groups;
-  int groups_used = 1;  // a group scores by the sum of its two best
+  int groups_used = 1;  // one scores by its best or, with a bias, by the sum of its two best
   bool normalise = false;
   float scale = 1;
 };

@@ -129,12 +129,15 @@ void read_experts(const Keys& keys, Config& c) {
   const int gating = keys.maybe("expert_gating_func", 0, 100).value_or(0);
   if (gating > 2) keys.fail("expert_gating_func", "must be 1 (softmax) or 2 (sigmoid)");
   c.gating = gating == 2 || glm_flash ? Gating::sigmoid : Gating::softmax;
-  // Old V3 and R1 files lack the groups; all models with 256 experts of that time have 8, 4 used.
+  // Old files lack the groups. All models of that time with 256 experts (V3, R1) have 8, 4 of them
+  // used; with 160 (V2, Coder-V2) 8, 3 used.
   const bool old_v3 = c.architecture == "deepseek2" && c.experts == 256;
-  c.expert_groups = keys.maybe("expert_group_count", 0, c.experts).value_or(old_v3 ? 8 : 1);
+  const bool old_v2 = c.architecture == "deepseek2" && c.experts == 160;
+  const int groups = old_v3 || old_v2 ? 8 : 1, used = old_v3 ? 4 : old_v2 ? 3 : 1;
+  c.expert_groups = keys.maybe("expert_group_count", 0, c.experts).value_or(groups);
   c.expert_groups = std::max(c.expert_groups, 1);
-  c.expert_groups_used =
-      keys.maybe("expert_group_used_count", 0, c.expert_groups).value_or(old_v3 ? 4 : 1);
+  c.expert_groups_used = keys.maybe("expert_group_used_count", 0, c.expert_groups)
+                             .value_or(std::min(used, c.expert_groups));
   c.expert_groups_used = std::max(c.expert_groups_used, 1);
   if (c.experts % c.expert_groups != 0) keys.fail("expert_group_count", "must divide the experts");
   if (c.experts_used > c.experts / c.expert_groups * c.expert_groups_used) {

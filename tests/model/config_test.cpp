@@ -66,6 +66,25 @@ TEST(Config, WhatEarlyFilesOfGlmFlashSayOfItsGatesIsWrong) {
   EXPECT_EQ(read_config(*testing::gguf_from(writer.bytes())).gating, Gating::sigmoid);
 }
 
+// DeepSeek's older models have groups of experts; their older files do not say so.
+TEST(Config, OldFilesHaveTheGroupsOfTheirModels) {
+  std::string bytes = glm_flash().bytes();
+  for (const char* key : {"expert_group_count", "expert_group_used_count"}) {
+    bytes[testing::place_of(bytes, std::string("deepseek2.") + key) + 10] = '#';
+  }
+  struct Case {
+    std::uint32_t experts;
+    int groups, used;
+  };
+  for (const auto& [experts, groups, used] :
+       {Case{256, 8, 4}, {160, 8, 3}, {64, 1, 1}, {384, 1, 1}}) {
+    testing::set_u32(bytes, "deepseek2.expert_count", experts);
+    const Config c = read_config(*testing::gguf_from(bytes));
+    EXPECT_EQ(c.expert_groups, groups) << experts;
+    EXPECT_EQ(c.expert_groups_used, used) << experts;
+  }
+}
+
 // What a key may mean ends before what its type can hold.
 TEST(Config, NumbersThatNothingCanMeanAreRefusedByName) {
   const auto problem = [](const std::string& key, float value) -> std::string {

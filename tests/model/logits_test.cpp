@@ -77,7 +77,8 @@ INSTANTIATE_TEST_SUITE_P(
     Vectors, Logits,
     ::testing::Combine(::testing::Values("logits-deepseek32", "logits-deepseek32-groups",
                                          "logits-deepseek2-lite", "logits-deepseek2-v3",
-                                         "logits-deepseek2-flash", "logits-deepseek2-old"),
+                                         "logits-deepseek2-groups", "logits-deepseek2-flash",
+                                         "logits-deepseek2-old"),
                        ::testing::ValuesIn(kernel_sets())),
     [](const ::testing::TestParamInfo<Case>& info) {
       std::string name = std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param);

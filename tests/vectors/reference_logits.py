@@ -196,7 +196,9 @@ class Layer:
         groups = m("expert_group_count", 1)
         if groups > 1:
             grouped = scores.reshape(groups, -1)
-            best = np.argsort(-np.sort(grouped, -1)[:, -2:].sum(-1))[:m("expert_group_used_count")]
+            # V3 adds up a group's two best; V2, which has no bias, takes the best.
+            highest = np.sort(grouped, -1)[:, -2 if "exp_probs_b.bias" in self else -1:].sum(-1)
+            best = np.argsort(-highest)[:m("expert_group_used_count")]
             dropped = np.setdiff1d(np.arange(groups), best)
             grouped[dropped] = -np.inf
         chosen = np.argsort(-scores)[:m("expert_used_count")]

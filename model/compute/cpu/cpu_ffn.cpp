@@ -20,8 +20,9 @@ constexpr int kRows = 64;
 // Sums of weights are kept away from zero as the reference engines do (smallest normal half).
 constexpr float kLeastSum = 6.103515625e-5f;
 
-// Marks the groups whose two best experts sum highest, by setting the others to -infinity.
-void keep_best_groups(std::span<float> scores, int groups, int groups_used) {
+// Sets the experts outside the best groups to -infinity. A group scores by its best expert or, with
+// `by_two`, by the sum of its two best.
+void keep_best_groups(std::span<float> scores, int groups, int groups_used, bool by_two) {
   const std::size_t size = scores.size() / groups;
   std::vector<float> sums(groups);
   for (int g = 0; g < groups; ++g) {
@@ -34,7 +35,7 @@ void keep_best_groups(std::span<float> scores, int groups, int groups_used) {
         second = std::max(second, score);
       }
     }
-    sums[g] = size > 1 ? best + second : best;
+    sums[g] = by_two && size > 1 ? best + second : best;
   }
   std::vector<bool> kept(groups);
   for (int i = 0; i < groups_used; ++i) {
@@ -50,7 +51,8 @@ void keep_best_groups(std::span<float> scores, int groups, int groups_used) {
 }
 
 // Turns logits into probabilities; writes the chosen experts and their weights.
-// Source: DeepSeek-V3 report, equations 12 to 16; V2 report, section 2.2 (softmax).
+// Source: DeepSeek-V3 report, equations 12 to 16; V2 report, section 2.2 (softmax); their published
+// code (Gate in model.py) for what a group scores by.
 void choose_experts(const Router& router, std::span<float> p, const float* bias, int* chosen,
                     float* weights) {
   if (router.gating == Gating::sigmoid) {
@@ -65,7 +67,9 @@ void choose_experts(const Router& router, std::span<float> p, const float* bias,
   if (bias) {
     for (std::size_t e = 0; e < p.size(); ++e) scores[e] += bias[e];
   }
-  if (router.groups > 1) keep_best_groups(scores, router.groups, router.groups_used);
+  if (router.groups > 1) {
+    keep_best_groups(scores, router.groups, router.groups_used, bias != nullptr);
+  }
   float sum = 0;
   for (int i = 0; i < router.used; ++i) {
     chosen[i] = static_cast<int>(std::ranges::max_element(scores) - scores.begin());

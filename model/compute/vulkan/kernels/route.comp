@@ -1,6 +1,6 @@
 // The experts of every row and their weights, from the router's logits [n][experts].
 //   p = sigmoid(logits) or softmax(logits); chosen: the `used` largest of p + bias, from the groups
-//   whose two best sum highest; weight = scale * p, divided by the sum of the chosen if kNormalise.
+//   whose best is highest or, with a bias, whose two best sum highest; weight = scale * p, divided by the sum of the chosen if kNormalise.
 // Ties go to the lower index. Grid: n. Source: DeepSeek-V3 report, equations 12 to 16.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -81,7 +81,7 @@ void keep_best_groups() {
       second = score[e] > best ? best : max(second, score[e]);
       best = max(best, score[e]);
     }
-    of_group[g] = size > 1 ? best + second : best;
+    of_group[g] = p.has_bias != 0 && size > 1 ? best + second : best;
   }
   barrier();
   // A group is out when enough others are better.
