@@ -12,8 +12,8 @@
 namespace corvid::model {
 namespace {
 
-constexpr int kHeads = 4, kNope = 32, kRope = 16, kLatent = 64, kValue = 32;
-constexpr int kIndexHeads = 8, kIndex = 64, kTopK = 50, kTokens = 500;
+constexpr int kHeads = 4, kNope = 16, kRope = 16, kLatent = 128, kValue = 16;
+constexpr int kIndexHeads = 8, kIndex = 64, kTopK = 100, kTokens = 900;
 
 // One layer's cache filled with random tokens, and the operations that read it.
 class CpuBackendTest : public ::testing::TestWithParam<Precision> {
@@ -23,9 +23,10 @@ class CpuBackendTest : public ::testing::TestWithParam<Precision> {
     std::vector<double> frequencies(kRope / 2);
     for (int i = 0; i < kRope / 2; ++i) frequencies[i] = std::pow(10000.0, -2.0 * i / kRope);
     rope_ = backend_.add_rope(frequencies);
-    const std::vector<float> ones(kLatent, 1.0f), zeros(kLatent, 0.0f);
+    const std::vector<float> ones(kLatent, 1.0f), zeros(kIndex, 0.0f);
     one_ = backend_.add_vector(view({kLatent}, ones));
-    zero_ = backend_.add_vector(view({kLatent}, zeros));
+    index_one_ = backend_.add_vector(view({kIndex}, ones));
+    index_zero_ = backend_.add_vector(view({kIndex}, zeros));
     const std::vector<float> k = normal(std::size_t{kNope} * kLatent * kHeads, 0.2f);
     const std::vector<float> v = normal(std::size_t{kValue} * kLatent * kHeads, 0.2f);
     k_b_ = backend_.add_matrix(view({kNope, kLatent, kHeads}, k));
@@ -35,6 +36,8 @@ class CpuBackendTest : public ::testing::TestWithParam<Precision> {
     query_ = input(kTokens, kHeads * (kNope + kRope));
     index_query_ = input(kTokens, kIndexHeads * kIndex);
     index_weights_ = input(kTokens, kIndexHeads);
+    same_query_ = input(kTokens, kIndexHeads * kIndex, true);
+    same_weights_ = input(kTokens, kIndexHeads, true);
     out_ = backend_.add_tensor(kTokens, kHeads * kValue);
     const int n_pages = (kTokens + kPageTokens - 1) / kPageTokens;
     backend_.reserve_pages(n_pages);
@@ -51,13 +54,14 @@ class CpuBackendTest : public ::testing::TestWithParam<Precision> {
     return {"test", Type::f32, std::move(ne), reinterpret_cast<const std::byte*>(values.data()),
             values.size() * sizeof(float)};
   }
-  // A tensor of random rows: written by looking them up as if they were embeddings.
-  Tensor input(int rows, int width) {
+  // A tensor of random rows, or of one many times: written by looking them up as if they were
+  // embeddings.
+  Tensor input(int rows, int width, bool same = false) {
     tables_.push_back(normal(std::size_t(rows) * width));
     const Tensor tensor = backend_.add_tensor(rows, width);
     const Matrix table = backend_.add_table(view({width, rows}, tables_.back()));
     std::vector<Token> tokens(rows);
-    for (int i = 0; i < rows; ++i) tokens[i] = i;
+    for (int i = 0; i < rows; ++i) tokens[i] = same ? 0 : i;
     const std::vector<int> no_pages(kTokens / kPageTokens + 1);
     const Sequence sequence{no_pages, 0, rows};
     backend_.begin({tokens, {&sequence, 1}});
@@ -76,15 +80,18 @@ class CpuBackendTest : public ::testing::TestWithParam<Precision> {
                     .latent_norm = {one_, {}, 1e-6f},
                     .rope = rope_,
                     .index_key = key_,
-                    .index_norm = {one_, zero_, 1e-6f}});
+                    .index_norm = {index_one_, index_zero_, 1e-6f}});
   }
-  void select(int n) {
+  void select(const Tensor& query, const Tensor& weights) {
     backend_.select({.layer = 0,
                      .heads = kIndexHeads,
                      .top_k = kTopK,
-                     .query = index_query_.top(n),
-                     .weights = index_weights_.top(n),
+                     .query = query,
+                     .weights = weights,
                      .rope = rope_});
+  }
+  void select(int n, int first = 0) {
+    select(index_query_.slice(first, n), index_weights_.slice(first, n));
   }
   std::vector<float> attend(int n, bool selected = true, int first = 0) {
     backend_.attend({.layer = 0,
@@ -119,9 +126,9 @@ class CpuBackendTest : public ::testing::TestWithParam<Precision> {
   std::vector<Token> tokens_;
   Sequence sequence_;
   Rope rope_;
-  Vector one_, zero_;
+  Vector one_, index_one_, index_zero_;
   Matrix k_b_, v_b_;
-  Tensor latent_, key_, query_, index_query_, index_weights_, out_;
+  Tensor latent_, key_, query_, index_query_, index_weights_, same_query_, same_weights_, out_;
 };
 
 TEST_P(CpuBackendTest, LatentsThatWereNotSelectedAreNeverRead) {
@@ -164,6 +171,37 @@ TEST_P(CpuBackendTest, ManyRowsAttendTogetherAsEachDoesAlone) {
   }
 }
 
+// Little more than what its rows read lies before them, so that all of it is expanded, once.
+TEST_P(CpuBackendTest, APrefillReadsWhatAnyOfItsRowsHasSelectedAndNothingElse) {
+  constexpr int kPast = 150, kRows = 200;  // two tiles, of the later of which some read nothing
+  fill();
+  begin(kPast, kRows);
+  select(same_query_.top(kRows), same_weights_.top(kRows));
+  std::vector<bool> read(kPast + kRows, false);
+  for (int row = 0; row < kRows; ++row) {
+    for (int position : backend_.selection(row)) read[position] = true;
+  }
+  const std::int64_t before = backend_.traffic().cache_bytes;
+  const std::vector<float> together = attend(kRows);
+  EXPECT_EQ(backend_.traffic().cache_bytes - before,
+            std::ranges::count(read, true) * std::int64_t(latent_bytes()));
+  int poisoned = 0;
+  for (int position = 0; position < kPast + kRows; ++position) {
+    if (!read[position]) poison(position), ++poisoned;
+  }
+  EXPECT_GT(poisoned, 10);
+  EXPECT_EQ(attend(kRows), together);
+  fill();
+  for (int i : {0, 1, 63, 105, 106, 107, 108, kRows - 1}) {
+    begin(kPast + i, 1);
+    select(same_query_.top(1), same_weights_.top(1));
+    const std::vector<float> alone = attend(1, true, i);
+    for (std::size_t j = 0; j < alone.size(); ++j) {
+      ASSERT_NEAR(together[i * alone.size() + j], alone[j], 1e-5) << "row " << i;
+    }
+  }
+}
+
 TEST_P(CpuBackendTest, SelectionsAreCausalAndKeepEverythingWhileThereIsLittle) {
   fill();
   begin(0, kTokens);
@@ -185,16 +223,12 @@ TEST_P(CpuBackendTest, ARowChoosesTheSameTokensAloneAsInABatch) {
   begin(0, kTokens);
   select(kTokens);
   std::vector<std::vector<int>> batch;
-  for (int row = 0; row < 4; ++row) batch.push_back(backend_.selection(row + 300));
-  for (int row = 0; row < 4; ++row) {
-    begin(300 + row, 1);
-    backend_.select({.layer = 0,
-                     .heads = kIndexHeads,
-                     .top_k = kTopK,
-                     .query = index_query_.slice(300 + row, 1),
-                     .weights = index_weights_.slice(300 + row, 1),
-                     .rope = rope_});
-    EXPECT_EQ(backend_.selection(0), batch[row]);
+  for (int row = 0; row < kTokens; ++row) batch.push_back(backend_.selection(row));
+  // Threads share out the tokens of a late row, and of an early one only its scores.
+  for (int row : {kTopK, 300, 301, 799, 800, kTokens - 1}) {
+    begin(row, 1);
+    select(1, row);
+    EXPECT_EQ(backend_.selection(0), batch[row]) << "row " << row;
   }
 }
 

@@ -126,6 +126,7 @@ class CpuBackend : public Backend {
 
   void score_ranges(const IndexQuery& query, std::span<const int> rows);
   void score_rows(const IndexQuery& query, std::span<const int> rows);
+  void choose(const IndexQuery& query, std::span<const int> rows, std::size_t stride);
   void score_page(const IndexQuery& query, int slot, const Row& row, int page, float* out) const;
   void prepare_index_query(const IndexQuery& query, int row, int slot);
   void prepare_attention(const LatentAttention& attention);
@@ -145,6 +146,7 @@ class CpuBackend : public Backend {
   void attend_expanded(const LatentAttention& attention, const RowRange& run);
   void unfold_keys(const LatentAttention& attention);
   void turn_queries(const LatentAttention& attention, const RowRange& run);
+  void mask_tile(const RowRange& run, int first, int tokens);
   void load_latents(const LatentAttention& attention, const Row& row, int first, int tokens);
   void expand_tile(const LatentAttention& attention, int tokens);
   void attend_block(const LatentAttention& attention, const RowRange& run, int first, int head,
@@ -176,6 +178,7 @@ class CpuBackend : public Backend {
   Aligned<float> index_query_, index_weights_, scores_;
   Aligned<std::int8_t> index_codes_;
   Aligned<std::int32_t> index_offsets_;
+  std::vector<int> best_of_parts_;      // [row that is scored][part][top_k]
   std::vector<int> kept_, kept_count_;  // [row][top_k]; -1: all
   int kept_stride_ = 0;
   // attend, absorbed: queries, and per slot and segment of tokens the running softmax.
@@ -183,7 +186,10 @@ class CpuBackend : public Backend {
   Aligned<float> absorbed_, states_;
   int segments_ = 1;
   // attend, expanded; see cpu_expanded.cpp.
-  Aligned<float> unfolded_, queries_, latents_, expanded_keys_, expanded_values_;
+  Aligned<float> unfolded_, queries_, latents_, expanded_keys_, expanded_values_, mask_;
+  bool masked_ = false;
+  std::vector<int> reads_;
+  std::vector<char> wanted_;
   // mix_experts
   Aligned<float> router_logits_;
   std::vector<int> chosen_, pair_row_;  // [row][used]; [pair] row of x

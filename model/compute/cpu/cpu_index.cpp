@@ -2,7 +2,7 @@
 //
 // Keys lie 64 tokens side by side in a page, so a kernel call scores a whole page for all heads of
 // one row. Many rows: each thread scores a few rows at a time, page by page, and chooses at once.
-// Few rows: the pages are shared out.
+// Few rows: the pages are shared out, and so is the choice.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -107,11 +107,43 @@ void CpuBackend::score_ranges(const IndexQuery& query, std::span<const int> rows
       score_page(query, slot, row, page, scores_.data() + slot * stride + page * kPageTokens);
     }
   });
-  team_.each(static_cast<int>(rows.size()), [&](int slot, int) {
-    const int i = rows[slot];
-    const std::size_t n = batch_[i].position + 1, k = query.top_k;
-    top_k({scores_.data() + slot * stride, n}, {kept_.data() + i * k, k});
-    kept_count_[i] = query.top_k;
+  choose(query, rows, stride);
+}
+
+// A row's tokens are shared out here, too. The best k of all are the best k of the best k of every
+// part; positions stay in order, so that of equal scores the lower ones still win.
+void CpuBackend::choose(const IndexQuery& query, std::span<const int> rows, std::size_t stride) {
+  const std::size_t k = query.top_k, n_rows = rows.size();
+  const std::size_t most = std::max<std::size_t>(1, team_.size() / n_rows);
+  const auto tokens_of = [&](std::size_t slot) -> std::size_t {
+    return batch_[rows[slot]].position + 1;
+  };
+  const auto parts_of = [&](std::size_t slot) {  // none so small that most of it is kept
+    return std::clamp<std::size_t>(tokens_of(slot) / (4 * k), 1, most);
+  };
+  best_of_parts_.resize(n_rows * most * k);
+  team_.each(static_cast<int>(n_rows * most), [&](int piece, int) {
+    const std::size_t slot = piece / most, part = piece % most, parts = parts_of(slot);
+    if (part >= parts) return;
+    const std::size_t n = tokens_of(slot), first = n * part / parts, end = n * (part + 1) / parts;
+    int* const best = best_of_parts_.data() + piece * k;
+    top_k({scores_.data() + slot * stride + first, end - first}, {best, k});
+    for (std::size_t j = 0; j < k; ++j) best[j] += static_cast<int>(first);
+  });
+  team_.each(static_cast<int>(n_rows), [&](int slot, int thread) {
+    const std::size_t n = parts_of(slot) * k;
+    const int* const best = best_of_parts_.data() + slot * most * k;
+    int* const kept = kept_.data() + rows[slot] * k;
+    kept_count_[rows[slot]] = query.top_k;
+    if (n == k) {
+      std::copy_n(best, k, kept);
+      return;
+    }
+    scratch_[thread].reserve(n);
+    float* const scores = scratch_[thread].data();
+    for (std::size_t j = 0; j < n; ++j) scores[j] = scores_[slot * stride + best[j]];
+    top_k({scores, n}, {kept, k});
+    for (std::size_t j = 0; j < k; ++j) kept[j] = best[kept[j]];
   });
 }
 
