@@ -1,4 +1,4 @@
-// AVX-512 with VNNI and BF16 (Ice Lake and Zen 4 onwards). Compiled with those flags.
+// AVX-512 with VNNI (Cascade Lake and Zen 4 onwards). Compiled with those flags.
 #include "model/compute/cpu/avx512_set.h"
 
 namespace corvid::model {

@@ -1,4 +1,4 @@
-// The vectors of AVX-512 with VNNI and BF16.
+// The vectors of AVX-512 with VNNI.
 //
 // Included only by avx512.cpp and amx.cpp, each of which compiles it for itself.
 #pragma once

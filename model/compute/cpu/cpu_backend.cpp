@@ -30,7 +30,6 @@ int padded(int n, int to) {
 void InputRows::shape(int rows, int columns, bool values, bool codes) {
   columns_ = columns;
   blocks_ = columns / kBlock;
-  with_values_ = values;
   with_codes_ = codes;
   const std::size_t n = rows;
   if (values) values_.reserve(n * columns);

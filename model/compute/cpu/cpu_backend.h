@@ -29,7 +29,6 @@ class InputRows {
  public:
   void shape(int rows, int columns, bool values, bool codes);
   bool has_codes() const { return with_codes_; }
-  bool has_values() const { return with_values_; }
   float* values(int row) const { return values_.data() + row * std::ptrdiff_t{columns_}; }
   // Codes of columns [at, at + n) of a row from its values; whole blocks.
   void encode(const Kernels& kernels, int row, int at, int n, const float* values) const;
@@ -40,7 +39,7 @@ class InputRows {
 
  private:
   int columns_ = 0, blocks_ = 0;
-  bool with_values_ = false, with_codes_ = false;
+  bool with_codes_ = false;
   Aligned<float> values_;
   Aligned<std::int8_t> codes_;
   Aligned<InputBlock> block_data_;

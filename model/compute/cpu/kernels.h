@@ -103,7 +103,7 @@ const Kernels& scalar_kernels();
 #if defined(__x86_64__)
 const Kernels& avx2_kernels();      // AVX2, FMA, F16C
 const Kernels& avx_vnni_kernels();  // and AVX-VNNI
-const Kernels& avx512_kernels();    // AVX-512 F, BW, VL, DQ, VNNI, BF16
+const Kernels& avx512_kernels();    // AVX-512 F, BW, VL, DQ and VNNI
 const Kernels& amx_kernels();       // and AMX tiles of bytes
 #elif defined(__aarch64__)
 const Kernels& neon_kernels();      // what every aarch64 processor has
