@@ -60,6 +60,7 @@ ApiCall text_completion(const JsonField& body, const std::string& model) {
   read_sampling(body, request);
   const auto max_tokens = body.find("max_tokens");
   request.max_tokens = max_tokens ? read_max_tokens(*max_tokens) : kDefaultMaxTokens;
+  request.ignore_end = body.boolean_or("ignore_eos", false);  // as vLLM and llama-server have it
   if (const auto stop = body.find("stop")) request.stop_texts = read_stop_texts(*stop);
   if (const auto n = body.find("n")) n->integer(1, 1);
   if (body.boolean_or("echo", false)) body.at("echo").fail("not available here");

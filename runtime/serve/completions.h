@@ -1,5 +1,5 @@
 // POST /v1/completions: OpenAI's API for a bare text that the model goes on with. No chat format,
-// no tools. Any thread.
+// no tools. `ignore_eos` is taken as vLLM and llama-server take it. Any thread.
 #pragma once
 
 #include "runtime/serve/model_request.h"

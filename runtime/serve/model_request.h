@@ -29,6 +29,7 @@ struct ModelRequest {
   std::optional<double> temperature, top_p, min_p;  // empty: the model's own
   std::optional<std::uint64_t> seed;
   int max_tokens = 0;                   // 0: the room in the context
+  bool ignore_end = false;              // of a bare text: it goes on to its limit
   std::vector<std::string> stop_texts;  // the content ends before one of them
   bool stream = false;
 };

@@ -47,6 +47,24 @@ ModelService::Prompt conversation_prompt(const LocalModel& model, const ModelReq
           model.format->thinking(thinking, {after_results, !request.tools.empty()})};
 }
 
+// Admits all but special tokens: nothing ends the text before its limit.
+class EndlessText : public model::Constraint {
+ public:
+  explicit EndlessText(const model::Tokenizer& tokenizer) : text_(tokenizer.vocab_size()) {
+    for (model::Token token = 0; token < tokenizer.vocab_size(); ++token) {
+      if (!tokenizer.is_special(token)) text_.allow(token);
+    }
+  }
+  bool free() const override { return false; }
+  void mask(model::TokenMask& allowed) const override { allowed = text_; }
+  void accept(model::Token) override {}
+  void rollback(int) override {}
+  std::vector<model::Token> forced() const override { return {}; }
+
+ private:
+  model::TokenMask text_;
+};
+
 // What a reply may say: the tools that it may call, and the rule for it.
 struct ReplyLaw {
   std::vector<model::ToolSpec> tools;
@@ -119,9 +137,11 @@ ModelService::Prompt ModelService::prompt_of(const ModelRequest& request) const 
 void ModelService::require_room(const Prompt& prompt) const {
   const int n = static_cast<int>(prompt.tokens.size());
   if (n < context_tokens()) return;
+  const std::string most = std::to_string(context_tokens());
+  // Agents look for the words of both vendors, and make the conversation shorter.
   throw ApiError(400,
-                 "the prompt has " + std::to_string(n) + " tokens, the context " +
-                     std::to_string(context_tokens()),
+                 "prompt is too long: " + std::to_string(n) + " tokens > " + most +
+                     " maximum; this model's maximum context length is " + most + " tokens",
                  "", "context_length_exceeded");
 }
 
@@ -145,7 +165,9 @@ RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& servic
   usage_.prompt_tokens = static_cast<int>(prompt.tokens.size());
   ReplyRequest job;
   job.prompt = std::move(prompt.tokens);
-  job.constraint = [&model, law = law_of(request), thinking = thinking_] {
+  job.constraint = [&model, law = law_of(request), thinking = thinking_,
+                    endless = request.ignore_end]() -> std::unique_ptr<model::Constraint> {
+    if (endless) return std::make_unique<EndlessText>(*model.tokenizer);
     return model.constraint(law.tools, thinking, law.rule);
   };
   job.format = model.format;

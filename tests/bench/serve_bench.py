@@ -77,7 +77,7 @@ class Server:
 
 
 def completion(connection, **more):
-    body = {"prompt": "The files of this folder are", "temperature": 0, **more}
+    body = {"prompt": "The files of this folder are", "temperature": 0, "ignore_eos": True, **more}
     connection.request("POST", "/v1/completions", json.dumps(body),
                        {"Content-Type": "application/json"})
     return connection.getresponse()
@@ -143,8 +143,9 @@ def four_streams(command, args):
         for stream in streams:
             stream.join()
         seconds = time.perf_counter() - start
-        if any(stream.first is None for stream in streams):
-            sys.exit(f"{command[0]} did not answer a stream")
+        if any(stream.first is None or stream.tokens != args.generate for stream in streams):
+            said = ", ".join(str(stream.tokens) for stream in streams)
+            sys.exit(f"{command[0]} said {said} tokens, not {args.generate} in each stream")
         return {"tokens per second": sum(s.tokens for s in streams) / seconds,
                 "time to first token": statistics.mean(s.first for s in streams),
                 "peak memory": server.status_kb("VmHWM")}

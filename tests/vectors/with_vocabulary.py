@@ -2,8 +2,10 @@
 """A model file that has no vocabulary, with one: to serve a model of random weights.
 
   with_vocabulary.py MODEL.gguf VOCABULARY.gguf OUT.gguf
-The tensors are copied as they are. Of the vocabulary, the special tokens stay and as many of the
-others as the model has rows for, with the merges that lead to them.
+The tensors are copied as they are, but for the output's rows of special tokens and of those that
+are not whole characters: they are zero, so a greedy reply is text without an end. Of the vocabulary,
+the special tokens stay and as many of the others as the model has rows for, with the merges that
+lead to them.
 """
 import pathlib
 import shutil
@@ -80,6 +82,34 @@ def vocabulary_keys(path, n_rows):
     return keys
 
 
+# GPT-2's printable stand-ins: 188 bytes stand for themselves, the rest for U+0100 and up.
+PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
+OTHERS = [byte for byte in range(256) if byte not in PRINTABLE]
+BYTES = {chr(b): b for b in PRINTABLE} | {chr(256 + i): b for i, b in enumerate(OTHERS)}
+
+
+def is_text(token):
+    try:
+        bytes(BYTES[c] for c in token.decode()).decode()
+        return True
+    except UnicodeDecodeError:
+        return False
+
+
+def zero_rows(file, start, source, keys):
+    """Of the output, for each token that is no text. The tensors begin at `start`."""
+    tokens = keys["tokenizer.ggml.tokens"][1][1]
+    kinds = keys["tokenizer.ggml.token_type"][1][1]
+    by_place = sorted(source.tensors, key=lambda tensor: tensor[3])
+    at = [name for name, *_ in by_place].index(b"output.weight")
+    offset, n_rows = by_place[at][3], by_place[at][1][1]
+    row_bytes = (by_place[at + 1][3] - offset) // n_rows
+    for i, (token, kind) in enumerate(zip(tokens, kinds)):
+        if struct.unpack("<i", kind)[0] != NORMAL or not is_text(token):
+            file.seek(start + offset + i * row_bytes)
+            file.write(bytes(row_bytes))
+
+
 def main(model, vocabulary, out):
     source = Reader(model)
     n_rows = next(dims[-1] for name, dims, *_ in source.tensors if name == b"token_embd.weight")
@@ -94,8 +124,10 @@ def main(model, vocabulary, out):
         if "general.alignment" in keys else 32
     source.file.seek(-source.file.tell() % alignment, 1)
     with pathlib.Path(out).open("wb") as file:
-        file.write(head + bytes(-len(head) % alignment))
+        head += bytes(-len(head) % alignment)
+        file.write(head)
         shutil.copyfileobj(source.file, file, 1 << 24)
+        zero_rows(file, len(head), source, keys)
 
 
 if len(sys.argv) != 4:
