@@ -106,7 +106,8 @@ std::optional<ApiError> refusal(const AccessRules& rules, const HttpRequest& req
   if (request.method == "OPTIONS") return std::nullopt;  // says what a page may send; no key in it
   if (request.path == "/health") return std::nullopt;
   if (!rules.keys.empty() && matching_key(rules, request) == rules.keys.size()) {
-    return ApiError(401, "a key is needed: Authorization: Bearer KEY, or X-Api-Key: KEY");
+    return ApiError(401, "a key is needed: Authorization: Bearer KEY, or X-Api-Key: KEY")
+        .with("WWW-Authenticate", "Bearer");
   }
   if (request.method == "POST" && !is_json(request.header("content-type").value_or(""))) {
     return ApiError(415, "the body has to be JSON, with Content-Type: application/json");

@@ -124,7 +124,7 @@ asio::awaitable<void> AgentSessions::handle(std::shared_ptr<Exchange> exchange) 
   const HttpRequest& request = exchange->request();
   std::vector<std::string> words = words_of(request.path);
   if (words.size() == 2 && words[1] == "events") {
-    if (request.method != "GET") throw ApiError(405, request.path + " is for GET");
+    if (request.method != "GET") throw wrong_method(request.path, "GET");
     co_return co_await follow(exchange, words[0]);
   }
   auto work = answer(exchange, std::move(words));
@@ -136,7 +136,7 @@ asio::awaitable<HttpAnswer> AgentSessions::answer(std::shared_ptr<Exchange> exch
                                                   std::vector<std::string> words) {
   const HttpRequest& request = exchange->request();
   const bool is_get = request.method == "GET", is_post = request.method == "POST";
-  if (!is_get && !is_post) throw ApiError(405, request.path + " is for GET or POST");
+  if (!is_get && !is_post) throw wrong_method(request.path, "GET, POST");
   if (words.empty() && is_get) co_return co_await list();
   if (words.empty()) co_return co_await create(exchange);
   if (words.size() == 1 && is_get) co_return co_await describe(words[0]);

@@ -44,6 +44,10 @@ std::string_view anthropic_type(int status) {
 
 }  // namespace
 
+ApiError wrong_method(const std::string& path, const std::string& methods) {
+  return ApiError(405, path + " is for " + methods).with("Allow", methods);
+}
+
 Dialect dialect_of(std::string_view path) {
   return path.starts_with("/v1/messages") ? Dialect::anthropic : Dialect::openai;
 }

@@ -14,6 +14,7 @@
 #include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <set>
 
 #include "runtime/error.h"
@@ -53,6 +54,15 @@ int status_of(error_code error) {
   if (error == asio::error::no_memory) return 503;
   if (error == http::error::end_of_stream || error == http::error::partial_message) return 0;
   return error.category() == make_error_code(http::error::bad_target).category() ? 400 : 0;
+}
+
+// As HTTP has it: "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts;
+  char text[32];
+  std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &parts));
+  return text;
 }
 
 std::string why(int status) {
@@ -124,7 +134,7 @@ asio::awaitable<void> Exchange::Connection::write_head(int status, const std::st
   begun = true;
   std::string head = "HTTP/1.1 " + std::to_string(status) + " ";
   head += text_of(http::obsolete_reason(static_cast<http::status>(status)));
-  head += "\r\nContent-Type: " + type + "\r\n";
+  head += "\r\nDate: " + http_date() + "\r\nContent-Type: " + type + "\r\n";
   for (const auto& [name, value] : answer_headers) head += name + ": " + value + "\r\n";
   if (length) {
     head += "Content-Length: " + std::to_string(*length) + "\r\n";

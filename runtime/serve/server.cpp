@@ -98,7 +98,7 @@ HttpAnswer Server::plain_page(const HttpRequest& request) const {
   const auto get = [&](std::string_view path) {
     if (request.path != path) return false;
     if (request.method == "GET" || request.method == "HEAD") return true;
-    throw ApiError(405, request.path + " is for GET");
+    throw wrong_method(request.path, "GET, HEAD");
   };
   if (request.method == "OPTIONS") return {.status = 204};
   if (get("/health")) return {.body = R"({"status": "ok"})"};
@@ -136,6 +136,7 @@ std::string Server::metrics() const {
 HttpAnswer Server::refuse(const HttpRequest& request, const ApiError& error) {
   ++refused_[error.status()];
   HttpAnswer answer{error.status(), error_json(dialect_of(request.path), error)};
+  answer.headers = error.headers();
   if (error.status() == 429 || error.status() == 503)
     answer.headers.emplace_back("Retry-After", kRetryAfterSeconds);
   return answer;
@@ -179,7 +180,7 @@ asio::awaitable<void> Server::route(std::shared_ptr<Exchange> exchange) {
     HttpAnswer answer = plain_page(request);
     co_return co_await exchange->answer(std::move(answer));
   }
-  if (request.method != "POST") throw ApiError(405, request.path + " is for POST");
+  if (request.method != "POST") throw wrong_method(request.path, "POST");
   if (reply != kReplies.end()) co_return co_await this->reply(exchange, reply->second);
   auto work = this->page(exchange, page->second);
   HttpAnswer answer = co_await std::move(work);
