@@ -74,9 +74,10 @@ bool JsonStream::step_in_string(std::string_view& rest, std::string& out) {
 
 bool JsonStream::step_between(std::string_view& rest, std::string& out) {
   const char c = rest[0];
-  const std::size_t size = std::min(rest.find_first_of(kScalarEnds), rest.size());
+  const std::size_t size = std::min(rest.find_first_of(kScalarEnds, scanned_), rest.size());
   if (size > 0) {
-    if (size == rest.size() || !print_scalar(rest.substr(0, size), out)) return false;
+    scanned_ = size == rest.size() ? size : 0;
+    if (scanned_ > 0 || !print_scalar(rest.substr(0, size), out)) return false;
     rest.remove_prefix(size);
     return true;
   }

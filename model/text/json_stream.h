@@ -23,7 +23,8 @@ class JsonStream {
   bool print_scalar(std::string_view scalar, std::string& out);
   bool give_up();
 
-  std::string held_;  // not printed yet
+  std::string held_;         // not printed yet
+  std::size_t scanned_ = 0;  // of it: a number or a name whose end has not come
   bool in_string_ = false;
   bool broken_ = false;  // this is no JSON: nothing more is printed
 };

@@ -56,6 +56,11 @@ TEST(JsonStream, InAnyPortionsItPrintsWhatTheWholeIs) {
   }
 }
 
+TEST(JsonStream, ALongNumberByteByByteCostsNoMoreThanItsLength) {
+  const std::string json = "[0." + std::string(1'000'000, '7') + "]";
+  EXPECT_EQ(printed(json, [] { return 1; }), print_json(json));
+}
+
 TEST(JsonStream, StringsArePrintedWhileTheyCome) {
   JsonStream stream;
   EXPECT_EQ(stream.feed(R"({"text":"ab)"), R"({"text": "ab)");
