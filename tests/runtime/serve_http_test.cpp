@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "runtime/error.h"
 #include "tests/runtime/serving.h"
 
@@ -124,6 +126,65 @@ TEST(ServeHttp, ASlowHeadOrBodyEndsTheConnectionAndHoldsUpNobody) {
   EXPECT_EQ(body.read_some(), "");
 }
 
+TEST(ServeHttp, AConnectionThatNobodyUsesIsClosed) {
+  ServeOptions options;
+  options.limits.idle = 50ms;
+  TestServer server(std::move(options));
+  TestClient silent(server.port());
+  EXPECT_EQ(silent.read_some(), "");
+}
+
+// A request with bytes flipped, taken away, repeated and put in, anywhere.
+std::string mutated(std::string bytes, std::mt19937& random) {
+  constexpr std::string_view kPieces[] = {"\r\n",     "\r\n\r\n", "\n", ":", " ",    "chunked", "0",
+                                          "ffffffff", "\t",       "%",  ",", "\x80", "HTTP/1.1"};
+  for (auto n = random() % 4 + 1; n > 0; --n) {
+    const std::size_t at = random() % bytes.size(), size = random() % 8 + 1;
+    switch (random() % 4) {
+      case 0:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 1:
+        if (bytes.size() > size) bytes.erase(at, size);
+        break;
+      case 2:
+        bytes.insert(random() % bytes.size(), bytes.substr(at, size * 8));
+        break;
+      default:
+        bytes.insert(at, kPieces[random() % std::size(kPieces)]);
+    }
+  }
+  return bytes;
+}
+
+TEST(ServeHttp, WhateverBytesComeTheConnectionIsAnsweredOrClosed) {
+  ServeOptions options;
+  options.running = options.waiting = 0;  // what has been read is put off
+  TestServer server(std::move(options));
+  const std::string body = kHello.dump();
+  const std::string requests[] = {
+      post_head("Content-Length: " + std::to_string(body.size()) + "\r\n") + body,
+      post_head("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n") + "5;x=\"y\"\r\n" +
+          body.substr(0, 5) + "\r\n0\r\nX: 1\r\n\r\n",
+      "OPTIONS /v1/models?a=b HTTP/1.1\r\nHost: [::1]:80\r\nOrigin: http://[::1]:80\r\n\r\n" +
+          post_head("Authorization: Bearer x\r\nContent-Length: 0\r\n"),
+      "GET /v1/sessions/abcdefgh/events HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: 1.2\r\n\r\n",
+  };
+  std::mt19937 random(7);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string bytes = mutated(requests[random() % std::size(requests)], random);
+    TestClient client(server.port());
+    client.send(bytes);
+    client.end_requests();
+    std::string answer;
+    for (std::string more = "x"; !more.empty(); answer += more) more = client.read_some();
+    if (!answer.empty()) {
+      ASSERT_THAT(answer, testing::StartsWith("HTTP/1.1 ")) << bytes;
+    }
+  }
+  EXPECT_EQ(server.get("/health").status, 200);
+}
+
 TEST(ServeHttp, ExpectContinueIsAnswered) {
   TestServer server;
   server.says(saying("ok"));
@@ -140,8 +201,11 @@ TEST(ServeHttp, PathsAndMethodsThatAreNotThereAreNamed) {
   TestServer server;
   EXPECT_EQ(server.get("/").status, 404);
   EXPECT_EQ(server.get("/v1/nothing").status, 404);
-  EXPECT_EQ(server.get(kPath).status, 405);
-  EXPECT_EQ(server.post("/v1/models", {}).status, 405);
+  const HttpResponse read = server.get(kPath), written = server.post("/v1/models", {});
+  EXPECT_EQ(read.status, 405);
+  EXPECT_TRUE(read.has("Allow: POST\r\n"));
+  EXPECT_EQ(written.status, 405);
+  EXPECT_TRUE(written.has("Allow: GET, HEAD\r\n"));
 }
 
 TEST(ServeHttp, JsonThatCannotBeReadIsRefused) {
@@ -207,6 +271,7 @@ TEST(ServeAccess, AKeyIsNeededWhereOneIsSet) {
     return server.get("/v1/models", headers).status;
   };
   EXPECT_EQ(status(""), 401);
+  EXPECT_TRUE(server.get("/v1/models").has("WWW-Authenticate: Bearer\r\n"));
   EXPECT_EQ(status("Authorization: Bearer \r\n"), 401);
   EXPECT_EQ(status("Authorization: Bearer first-ke\r\n"), 401);
   EXPECT_EQ(status("Authorization: Bearer first-keyfirst-key\r\n"), 401);

@@ -41,11 +41,19 @@ class ServeProcess {
     EXPECT_GT(port_, 0);
   }
   ~ServeProcess() {
-    kill(child_, SIGKILL);
-    waitpid(child_, nullptr, 0);
+    if (child_ > 0) end(SIGKILL);
     fclose(errors_);
   }
+  // Its exit code; negative: what ended it.
+  int end(int signal) {
+    int status = 0;
+    kill(child_, signal);
+    waitpid(child_, &status, 0);
+    child_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
 
+  int port() const { return port_; }
   Json post(const Json& body) const {
     TestClient client(port_);
     client.request("POST", "/v1/chat/completions", body.dump());
@@ -101,6 +109,34 @@ TEST(ServeKill, WhatTheModelSaidIsFoundAgain) {
   EXPECT_LT(forged, before);  // without the reasoning
   const ServeProcess server(folder.path());
   EXPECT_EQ(server.post(body)["usage"]["prompt_tokens"], before);
+}
+
+TEST(ServeKill, OneThatIsToldToEndSavesWhatItHasComputed) {
+  const ScratchFolder folder;
+  setenv("XDG_DATA_HOME", folder.path().c_str(), 1);
+  journal_replies({calling("shell", R"({"command": "ls"})", "I look."),
+                   saying("There are " + std::string(3000, 'x'))});
+  Json body = Json::parse(R"({"messages": [{"role": "user", "content": "How many files?"}], "tools":
+      [{"type": "function", "function": {"name": "shell", "parameters": {"type": "object"}}}]})");
+  {
+    ServeProcess server(folder.path());
+    const Json message = server.post(body)["choices"][0]["message"];
+    body["messages"].push_back(message);
+    body["messages"].push_back(
+        {{"role", "tool"}, {"tool_call_id", message["tool_calls"][0]["id"]}, {"content", "a b c"}});
+    Json streamed = body;
+    streamed["stream"] = true;
+    TestClient client(server.port());
+    client.request("POST", "/v1/chat/completions", streamed.dump());
+    std::string told;
+    while (told.find("xxx") == told.npos && told.find("[DONE]") == told.npos) {
+      told += client.read_some();
+    }
+    EXPECT_EQ(server.end(SIGTERM), 0);
+    EXPECT_EQ(told.find("[DONE]"), told.npos);
+  }
+  const ServeProcess server(folder.path());
+  EXPECT_EQ(server.post(body)["usage"]["prompt_cache_miss_tokens"], 1);
 }
 
 }  // namespace

@@ -71,6 +71,11 @@ void TestClient::request(std::string_view method, std::string_view path, std::st
   send(head + "\r\n" + std::string(body));
 }
 
+void TestClient::end_requests() {
+  boost::system::error_code ignored;  // the server may have closed it
+  socket_.shutdown(asio::socket_base::shutdown_send, ignored);
+}
+
 std::string TestClient::read_some() {
   char bytes[4096];
   boost::system::error_code error;

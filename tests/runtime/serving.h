@@ -40,6 +40,7 @@ class TestClient {
                std::string_view more_headers = {});
   HttpResponse response();
   std::string read_some();  // empty: closed
+  void end_requests();      // the server reads the end of what was sent
   void close() { socket_.close(); }
 
  private:

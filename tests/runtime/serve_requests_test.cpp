@@ -1,0 +1,166 @@
+// What requests ask for in the words of each API, read into the one ModelRequest.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "model/error.h"
+#include "runtime/serve/chat_completions.h"
+#include "runtime/serve/completions.h"
+#include "runtime/serve/messages.h"
+#include "runtime/serve/responses.h"
+
+namespace corvid::runtime {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using model::Thinking;
+using Calls = model::ReplyRule::Calls;
+using Reader = ApiCall (*)(const model::JsonField&, const std::string&);
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+struct Api {
+  Reader read;
+  Json body;  // the least that is a request
+};
+
+const Json kUser = Json::parse(R"([{"role": "user", "content": "u"}])");
+
+Api chat() {
+  return {chat_completion, {{"messages", kUser}}};
+}
+Api messages() {
+  return {message_call, {{"messages", kUser}}};
+}
+Api responses() {
+  return {response_call, {{"input", "u"}}};
+}
+Api completions() {
+  return {text_completion, {{"prompt", "u"}}};
+}
+
+ModelRequest read(const Api& api, const char* more) {
+  Json body = api.body;
+  body.update(Json::parse(more));
+  const std::string text = body.dump();
+  const model::JsonDocument document(text);
+  return api.read(document.root(), "model").request;
+}
+
+Api with_tools(Api api) {
+  for (const char* name : {"walk", "run"}) {
+    Json tool = {{"type", "function"}, {"name", name}, {"input_schema", Json::object()}};
+    tool["function"] = {{"name", name}};
+    api.body["tools"].push_back(std::move(tool));
+  }
+  return api;
+}
+
+TEST(ServeRequests, ThinkingIsTurnedOnAndOffInEachApisWords) {
+  for (const char* on :
+       {"{}", R"({"reasoning_effort": "minimal"})", R"({"reasoning_effort": "low"})",
+        R"({"reasoning_effort": "xhigh"})", R"({"reasoning": {"effort": "high"}})",
+        R"({"thinking": {"type": "enabled"}})", R"({"reasoning_effort": "none", "thinking": true})",
+        R"({"chat_template_kwargs": {"enable_thinking": true}})"}) {
+    EXPECT_EQ(read(chat(), on).thinking, Thinking::on) << on;
+  }
+  for (const char* off :
+       {R"({"reasoning_effort": "none"})", R"({"reasoning": {"effort": "none"}})",
+        R"({"reasoning": {"enabled": false}})", R"({"thinking": {"type": "disabled"}})",
+        R"({"chat_template_kwargs": {"thinking": false}})",
+        R"({"chat_template_kwargs": {"enable_thinking": false}})"}) {
+    EXPECT_EQ(read(chat(), off).thinking, Thinking::off) << off;
+  }
+  for (const char* on :
+       {R"({"thinking": {"type": "enabled", "budget_tokens": 1024}})",
+        R"({"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}})"}) {
+    EXPECT_EQ(read(messages(), on).thinking, Thinking::on) << on;
+  }
+  for (const char* off :
+       {"{}", R"({"thinking": {"type": "disabled"}})",
+        R"({"thinking": {"type": "adaptive"}, "output_config": {"effort": "none"}})"}) {
+    EXPECT_EQ(read(messages(), off).thinking, Thinking::off) << off;
+  }
+  for (const char* on : {"{}", R"({"reasoning": {"effort": "low", "summary": "auto"}})"}) {
+    EXPECT_EQ(read(responses(), on).thinking, Thinking::on) << on;
+  }
+  EXPECT_EQ(read(responses(), R"({"reasoning": {"effort": "none"}})").thinking, Thinking::off);
+  EXPECT_EQ(read(completions(), "{}").text, "u");
+}
+
+TEST(ServeRequests, WhichCallsMayComeIsSaidInEachApisWords) {
+  struct Case {
+    Api api;
+    const char *none, *needed, *named, *one;
+  };
+  const Case cases[] = {
+      {chat(), R"({"tool_choice": "none"})", R"({"tool_choice": "required"})",
+       R"({"tool_choice": {"type": "function", "function": {"name": "run"}}})",
+       R"({"parallel_tool_calls": false})"},
+      {responses(), R"({"tool_choice": "none"})", R"({"tool_choice": "required"})",
+       R"({"tool_choice": {"type": "function", "name": "run"}})",
+       R"({"parallel_tool_calls": false})"},
+      {messages(), R"({"tool_choice": {"type": "none"}})", R"({"tool_choice": {"type": "any"}})",
+       R"({"tool_choice": {"type": "tool", "name": "run"}})",
+       R"({"tool_choice": {"type": "auto", "disable_parallel_tool_use": true}})"},
+  };
+  for (const Case& one : cases) {
+    const Api api = with_tools(one.api);
+    const ModelRequest free = read(api, "{}");
+    EXPECT_EQ(free.rule, model::ReplyRule());
+    EXPECT_EQ(free.tools.size(), 2u);
+    EXPECT_EQ(read(api, one.none).rule.calls, Calls::none);
+    EXPECT_EQ(read(api, one.needed).rule.calls, Calls::needed);
+    EXPECT_THAT(read(api, one.needed).allowed_tools, IsEmpty());
+    EXPECT_EQ(read(api, one.named).rule.calls, Calls::needed);
+    EXPECT_THAT(read(api, one.named).allowed_tools, ElementsAre("run"));
+    EXPECT_TRUE(read(api, one.one).rule.one_call);
+    EXPECT_EQ(read(api, one.one).rule.calls, Calls::free);
+    EXPECT_THROW(read(one.api, one.needed), model::ModelError);  // there are no tools
+  }
+}
+
+TEST(ServeRequests, LimitsAndTheShapeOfTheContentAreReadInEachApisWords) {
+  EXPECT_EQ(read(chat(), R"({"max_tokens": 7})").max_tokens, 7);
+  EXPECT_EQ(read(chat(), R"({"max_tokens": 7, "max_completion_tokens": 8})").max_tokens, 8);
+  EXPECT_EQ(read(messages(), R"({"max_tokens": 7})").max_tokens, 7);
+  EXPECT_EQ(read(responses(), R"({"max_output_tokens": 7})").max_tokens, 7);
+  EXPECT_EQ(read(completions(), R"({"max_tokens": 7})").max_tokens, 7);
+  EXPECT_EQ(read(completions(), "{}").max_tokens, 16);
+
+  EXPECT_THAT(read(chat(), R"({"stop": "x"})").stop_texts, ElementsAre("x"));
+  EXPECT_THAT(read(completions(), R"({"stop": ["x", "y"]})").stop_texts, ElementsAre("x", "y"));
+  EXPECT_THAT(read(messages(), R"({"stop_sequences": ["x"]})").stop_texts, ElementsAre("x"));
+
+  for (const Api& api : {chat(), messages(), responses(), completions()}) {
+    const ModelRequest request = read(
+        api, R"({"temperature": 0.5, "top_p": 0.25, "min_p": 0.125, "seed": -1, "stream": true})");
+    EXPECT_EQ(request.temperature, 0.5);
+    EXPECT_EQ(request.top_p, 0.25);
+    EXPECT_EQ(request.min_p, 0.125);
+    EXPECT_EQ(request.seed, UINT64_MAX);
+    EXPECT_TRUE(request.stream);
+    EXPECT_FALSE(read(api, "{}").seed);
+    EXPECT_FALSE(read(api, "{}").ignore_end);
+  }
+  EXPECT_TRUE(read(completions(), R"({"ignore_eos": true})").ignore_end);
+
+  const std::string schema = read(chat(), R"({"response_format": {"type": "json_schema",
+      "json_schema": {"name": "a", "schema": {"type": "integer"}}}})")
+                                 .rule.content_schema;
+  EXPECT_EQ(Json::parse(schema), Json({{"type", "integer"}}));
+  EXPECT_EQ(read(responses(), R"({"text": {"format": {"type": "json_schema", "name": "a",
+      "schema": {"type": "integer"}}}})")
+                .rule.content_schema,
+            schema);
+  const std::string any =
+      read(chat(), R"({"response_format": {"type": "json_object"}})").rule.content_schema;
+  EXPECT_EQ(Json::parse(any), Json({{"type", "object"}}));
+  EXPECT_EQ(
+      read(responses(), R"({"text": {"format": {"type": "json_object"}}})").rule.content_schema,
+      any);
+}
+
+}  // namespace
+}  // namespace corvid::runtime
