@@ -263,7 +263,7 @@ void CpuBackend::attend_block(const LatentAttention& attention, const RowRange& 
     int seen = std::clamp(batch_[run.first + begin + i].position + 1 - first, 0, tokens);
     if (masked_) {
       const float* const mask = mask_.data() + std::size_t(begin + i) * kTile;
-      for (int t = 0; t < kTile; ++t) mine[t] += mask[t];
+      for (int t = 0; t < kTile; ++t) mine[t] += mask[t];  // whole vectors
       if (reads_[begin + i] == 0) seen = 0;
     }
     float* const state = states_.data() + (std::size_t(begin + i) * heads + head) * 2;
