@@ -116,21 +116,13 @@ TEST(ServeChat, ArgumentsAreTheSameStreamedAndWhole) {
   model::Turn turn = calling("shell", R"({"command": "cat > é.txt <<\"X\"\n\t\\u003c</a>\nX"})");
   turn.content = "Two calls.";
   turn.calls.push_back({"", "shell", R"({"command": "ls -l | sort", "timeout": -1.5})"});
-  Json answers[2];
-  std::size_t n_parts = 0;
-  for (const bool stream : {false, true}) {
-    server.says(turn);
-    body["stream"] = stream;
-    const HttpResponse response = server.post(kPath, body);
-    answers[stream] = stream ? joined(response) : response.json()["choices"][0]["message"];
-    for (const std::string& data : response.events())
-      n_parts += data.find("tool_calls") != data.npos;
-  }
-  EXPECT_GT(n_parts, 10u);  // the socket may join events, the stream does not join tokens so far
-  ASSERT_EQ(answers[1]["tool_calls"].size(), 2u);
+  server.says(turn);
+  const Json whole = server.post(kPath, body).json()["choices"][0]["message"];
+  const Json parts = joined(server.post_held(kPath, body, turn, "tool_calls"));
+  ASSERT_EQ(parts["tool_calls"].size(), 2u);
   for (std::size_t i = 0; i < 2; ++i) {
-    const Json& streamed = answers[1]["tool_calls"][i]["function"];
-    EXPECT_EQ(streamed, answers[0]["tool_calls"][i]["function"]);
+    const Json& streamed = parts["tool_calls"][i]["function"];
+    EXPECT_EQ(streamed, whole["tool_calls"][i]["function"]);
     EXPECT_EQ(streamed["arguments"], turn.calls[i].arguments);
   }
 }

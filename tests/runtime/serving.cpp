@@ -83,6 +83,14 @@ std::string TestClient::read_some() {
   return {bytes, n};
 }
 
+void TestClient::read_until(std::string_view text) {
+  while (unread_.find(text) == unread_.npos) {
+    const std::string bytes = read_some();
+    if (bytes.empty()) return;
+    unread_ += bytes;
+  }
+}
+
 HttpResponse TestClient::response() {
   const auto more = [this] {
     const std::string bytes = read_some();
@@ -150,6 +158,18 @@ void TestServer::on_token(std::function<void(int)> call) {
 HttpResponse TestServer::post(std::string_view path, const Json& body,
                               std::string_view more_headers) {
   return post_text(path, body.dump(), more_headers);
+}
+
+HttpResponse TestServer::post_held(std::string_view path, Json body, const model::Turn& reply,
+                                   std::string_view text) {
+  says(reply);
+  Gate gate(*this, static_cast<int>(scripted.tokens_of(reply).size() / 2));
+  body["stream"] = true;
+  TestClient client(port_);
+  client.request("POST", path, body.dump());
+  client.read_until(text);
+  gate.opened.set_value();
+  return client.response();
 }
 
 HttpResponse TestServer::post_text(std::string_view path, std::string_view body,

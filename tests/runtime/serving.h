@@ -39,8 +39,9 @@ class TestClient {
   void request(std::string_view method, std::string_view path, std::string_view body,
                std::string_view more_headers = {});
   HttpResponse response();
-  std::string read_some();  // empty: closed
-  void end_requests();      // the server reads the end of what was sent
+  std::string read_some();                 // empty: closed
+  void read_until(std::string_view text);  // or closed; `response` has it all the same
+  void end_requests();                     // the server reads the end of what was sent
   void close() { socket_.close(); }
 
  private:
@@ -59,6 +60,9 @@ class TestServer {
   HttpResponse post_text(std::string_view path, std::string_view body,
                          std::string_view more_headers = {});
   HttpResponse get(std::string_view path, std::string_view more_headers = {});
+  // Streams. Half way the model is held until `text` of its reply has come.
+  HttpResponse post_held(std::string_view path, Json body, const model::Turn& reply,
+                         std::string_view text);
   // The model, next. `thinking`: what the request asks for.
   void says(const model::Turn& turn, model::Thinking thinking = model::Thinking::on);
   void on_token(std::function<void(int)> call);
@@ -76,11 +80,11 @@ class TestServer {
   std::thread thread_;
 };
 
-// Holds the model before its first token until it is let go.
+// Holds the model at one of its tokens until it is let go.
 struct Gate {
-  explicit Gate(TestServer& server) {
-    server.on_token([this](int n) {
-      if (n > 1) return;
+  explicit Gate(TestServer& server, int at = 1) {
+    server.on_token([this, at](int n) {
+      if (n != at) return;
       arrived.set_value();
       opened.get_future().wait();
     });
