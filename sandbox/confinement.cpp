@@ -145,10 +145,10 @@ pid_t Confinement::fork_keeper() const {
   return flags ? fork_into(flags) : ::fork();
 }
 
-void Confinement::enter_keeper() const {
+void Confinement::enter_keeper(const std::vector<Protection>& protections) const {
   if (!holds(kMountRung)) return;
   try {
-    finish_view(policy(), holds(kPidRung));
+    finish_view(policy(), protections, holds(kPidRung));
   } catch (const SandboxError& error) {
     throw BrokenRung(holds(kPidRung) ? kPidRung : kMountRung, error.what());
   }
@@ -179,7 +179,7 @@ void Confinement::try_out() {
     const pid_t child = fork_keeper();
     if (child == 0) {
       try {
-        enter_keeper();
+        enter_keeper(protections(policy()));
         enter_command();
       } catch (const BrokenRung& broken) {
         wire::Fields fields;

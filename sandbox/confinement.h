@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sandbox/descriptor.h"
+#include "sandbox/protection.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/setup.h"
 
@@ -35,7 +36,7 @@ class Confinement {
   // What the keeper of a command calls: forks it, completes its view, confines the command itself.
   // BrokenRung names what failed.
   pid_t fork_keeper() const;
-  void enter_keeper() const;
+  void enter_keeper(const std::vector<Protection>& protections) const;
   void enter_command() const;
 
  private:

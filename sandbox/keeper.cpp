@@ -142,7 +142,7 @@ bool Keeper::start() {
   ::prctl(PR_SET_PDEATHSIG, ::getpid() == 1 ? SIGKILL : SIGTERM);
 
   try {
-    confinement_.enter_keeper();
+    confinement_.enter_keeper(order_.protections);
   } catch (const SandboxError& error) {
     return refuse(std::string("sandbox: ") + error.what());
   }

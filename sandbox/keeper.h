@@ -20,6 +20,7 @@ struct Order {
   Descriptor output;
   Descriptor errors;  // none: as output
   Descriptor input;
+  std::vector<Protection> protections;
 };
 
 [[noreturn]] void keep(Order order, const Confinement& confinement);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -123,6 +124,19 @@ std::optional<FileError> refusal_to_read(const Policy& policy, const Descriptor&
   return std::nullopt;
 }
 
+// Git takes a folder with a HEAD for a repository, and obeys what lies in it.
+bool is_part_of_git(const fs::path& real, const fs::path& root) {
+  constexpr std::array kParts = {"objects", "refs",      "hooks",
+                                 "config",  "commondir", "config.worktree"};
+  if (real.filename() == "HEAD") return true;
+  for (fs::path path = real; path != root && path.has_relative_path(); path = path.parent_path()) {
+    const bool part = std::find(kParts.begin(), kParts.end(), path.filename()) != kParts.end();
+    const fs::path head = path.parent_path() / "HEAD";
+    if (part && ::faccessat(AT_FDCWD, head.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  }
+  return false;
+}
+
 std::optional<FileError> refusal_to_write(const Policy& policy, const fs::path& real,
                                           const fs::path& given) {
   if (off(policy)) return std::nullopt;
@@ -136,13 +150,17 @@ std::optional<FileError> refusal_to_write(const Policy& policy, const fs::path& 
   if (is_secret(policy, real)) {
     return FileError{Kind::denied, given.string() + " is hidden by the sandbox policy."};
   }
-  for (const fs::path& frozen : policy.frozen) {
+  for (const fs::path& frozen : frozen_paths(policy)) {
     if (!is_beneath(real, frozen)) continue;
     return FileError{Kind::denied, given.string() + " is protected by the sandbox policy."};
   }
   if (const std::string part = protected_part(real.lexically_relative(root)); !part.empty()) {
     return FileError{Kind::denied, given.string() + " is protected by the sandbox policy: " + part +
                                        " is used by programs outside the sandbox."};
+  }
+  if (is_part_of_git(real, root)) {
+    return FileError{Kind::denied, given.string() + " is protected by the sandbox policy: git " +
+                                       "would take its folder for a repository, and obey it."};
   }
   return std::nullopt;
 }

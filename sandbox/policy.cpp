@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "sandbox/error.h"
+#include "sandbox/protection.h"
 
 namespace corvid::sandbox {
 namespace {
@@ -24,19 +25,25 @@ constexpr std::array kHomeSecrets = {
     ".pgpass", ".my.cnf", ".terraformrc", ".terraform.d", ".boto", ".s3cfg", ".databrickscfg",
     ".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials", ".m2/settings.xml",
     ".gradle/gradle.properties", ".huggingface", ".cache/huggingface/token", ".kaggle",
-    ".local/share/keyrings", ".Xauthority", ".ICEauthority",
+    ".local/share/keyrings", ".local/share/kwalletd", ".Xauthority", ".ICEauthority", ".putty",
+    ".authinfo", ".authinfo.gpg", ".msmtprc", ".fetchmailrc", ".mbsyncrc", ".subversion/auth",
+    ".composer/auth.json", ".nuget/NuGet/NuGet.Config", ".bundle/config", ".sbt/.credentials",
+    ".ivy2/.credentials", ".m2/settings-security.xml", ".pulumi", ".fly", ".heroku", ".netlify",
+    ".vercel", ".wrangler", ".age", ".electrum", ".bitcoin", ".ethereum", ".jupyter",
+    ".local/share/jupyter",
     // what browsers, mail and chat programs keep
     ".mozilla", ".thunderbird", ".cache/mozilla", ".cache/google-chrome", ".cache/chromium",
-    ".var/app", "snap",
+    ".var/app", "snap", ".purple", ".local/share/TelegramDesktop", ".local/share/evolution",
     // what was typed and said before
     ".bash_history", ".zsh_history", ".history", ".python_history", ".node_repl_history",
-    ".psql_history", ".mysql_history", ".sqlite_history", ".lesshst", ".viminfo",
-    ".local/share/fish", ".local/share/recently-used.xbel",
+    ".psql_history", ".mysql_history", ".sqlite_history", ".irb_history", ".rediscli_history",
+    ".lesshst", ".viminfo", ".local/share/fish", ".local/share/recently-used.xbel",
     // this and other agents' state
     ".local/share/corvid", ".local/state/corvid", ".codex", ".claude", ".claude.json", ".gemini",
-    ".qwen", ".cursor", ".aider.conf.yml", ".continue", ".pi"};
+    ".qwen", ".cursor", ".aider.conf.yml", ".continue", ".pi", ".kimi-code",
+    ".local/share/opencode", ".local/share/goose", ".local/share/crush"};
 
-// Run or obeyed by shells and programs of the user, when the home folder is the workspace.
+// Run or obeyed by shells and programs of the user, when the home folder can be written in.
 constexpr std::array kHomeStartup = {
     ".bashrc",  ".bash_profile", ".bash_login", ".bash_logout",     ".profile",
     ".zshrc",   ".zshenv",       ".zprofile",   ".gitconfig",       ".inputrc",
@@ -45,17 +52,59 @@ constexpr std::array kHomeStartup = {
     ".gdbinit", ".lldbinit",     ".pythonrc"};
 
 // Readable only by root, so they matter when Corvid runs as root.
-constexpr std::array kSystemSecrets = {
-    "/etc/shadow",      "/etc/shadow-",         "/etc/gshadow",
-    "/etc/gshadow-",    "/etc/sudoers",         "/etc/sudoers.d",
-    "/etc/ssl/private", "/etc/krb5.keytab",     "/etc/NetworkManager/system-connections",
-    "/etc/wireguard",   "/etc/docker/key.json", "/etc/kubernetes",
-    "/var/lib/docker",  "/var/lib/kubelet",     "/var/lib/sss"};
+constexpr std::array kSystemSecrets = {"/etc/shadow",
+                                       "/etc/shadow-",
+                                       "/etc/gshadow",
+                                       "/etc/gshadow-",
+                                       "/etc/sudoers",
+                                       "/etc/sudoers.d",
+                                       "/etc/ssl/private",
+                                       "/etc/krb5.keytab",
+                                       "/etc/NetworkManager/system-connections",
+                                       "/etc/wireguard",
+                                       "/etc/docker/key.json",
+                                       "/etc/kubernetes",
+                                       "/var/lib/docker",
+                                       "/var/lib/kubelet",
+                                       "/var/lib/sss",
+                                       "/etc/letsencrypt",
+                                       "/etc/pki/tls/private",
+                                       "/etc/mysql/debian.cnf",
+                                       "/etc/ppp",
+                                       "/etc/openvpn",
+                                       "/etc/ipsec.secrets",
+                                       "/etc/ipsec.d/private",
+                                       "/etc/rancher",
+                                       "/etc/crypttab",
+                                       "/etc/exim4/passwd.client",
+                                       "/etc/postfix/sasl_passwd",
+                                       "/etc/apt/auth.conf",
+                                       "/etc/apt/auth.conf.d",
+                                       "/etc/credstore",
+                                       "/etc/credstore.encrypted",
+                                       "/var/lib/private",
+                                       "/var/lib/NetworkManager",
+                                       "/var/lib/systemd/credential.secret",
+                                       "/var/spool/cron",
+                                       "/var/mail"};
 
 fs::path home_folder() {
   if (const char* home = std::getenv("HOME"); home && *home == '/') return home;
   if (const passwd* user = ::getpwuid(::getuid())) return user->pw_dir;
   return "/";
+}
+
+// What belongs to root alone, for a Corvid that runs as root.
+void add_system_secrets(const fs::path& home, std::vector<fs::path>& secrets) {
+  for (const char* name : kSystemSecrets) secrets.emplace_back(name);
+  if (::geteuid() == 0 && home != "/root") {  // with sudo, say
+    for (const char* name : kHomeSecrets) secrets.push_back(fs::path("/root") / name);
+  }
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/etc/ssh", error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("ssh_host_") && name.ends_with("_key")) secrets.push_back(entry.path());
+  }
 }
 
 // Where XDG variables move what kHomeSecrets names at its usual place.
@@ -160,12 +209,11 @@ Policy default_policy(const fs::path& workspace) {
   }
   const fs::path home = home_folder();
   for (const char* name : kHomeSecrets) policy.secrets.push_back(home / name);
-  for (const char* name : kSystemSecrets) policy.secrets.emplace_back(name);
+  add_system_secrets(home, policy.secrets);
   add_moved_folders(policy.secrets);
   for (fs::path& secret : policy.secrets) secret = fs::weakly_canonical(secret, error);
-  for (const char* name : kHomeStartup) {
-    if (is_beneath(home / name, policy.workspace)) policy.frozen.push_back(home / name);
-  }
+  for (const char* name : kHomeStartup) policy.frozen.push_back(home / name);
+  for (const fs::path& named : named_by_git(policy.workspace)) policy.frozen.push_back(named);
   add_git_folder(policy);
   policy.limits.memory_bytes = sensible_memory();
   return policy;
@@ -183,9 +231,24 @@ std::string protected_part(const fs::path& relative) {
   return {};
 }
 
+std::vector<fs::path> frozen_paths(const Policy& policy) {
+  std::vector<fs::path> roots = policy.writable;
+  roots.push_back(policy.workspace);
+  std::vector<fs::path> found;
+  for (const fs::path& path : policy.frozen) {
+    const auto any = [&](auto test) { return std::any_of(roots.begin(), roots.end(), test); };
+    const bool writable = any([&](const fs::path& root) { return is_beneath(path, root); });
+    const bool opened = any([&](const fs::path& root) { return is_beneath(root, path); });
+    if (writable && !opened) found.push_back(path);
+  }
+  return found;
+}
+
 bool is_beneath(const fs::path& path, const fs::path& root) {
-  const auto [in_root, in_path] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
-  return in_root == root.end() || (std::next(in_root) == root.end() && in_root->empty());
+  const std::string_view inner = path.native();
+  std::string_view outer = root.native();
+  while (outer.ends_with('/')) outer.remove_suffix(1);
+  return inner.starts_with(outer) && (inner.size() == outer.size() || inner[outer.size()] == '/');
 }
 
 }  // namespace corvid::sandbox

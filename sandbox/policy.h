@@ -41,12 +41,22 @@ Policy default_policy(const std::filesystem::path& workspace);
 // Names that programs of the user run or obey later, outside the sandbox: they stay as they are,
 // and absent where they are absent. Below a repository's `.git` these are hooks and configuration.
 inline constexpr std::string_view kProtectedNames[] = {
-    ".gitmodules", ".mcp.json", ".envrc",  ".vscode", ".idea",   ".zed",    ".nvim.lua", ".exrc",
-    ".corvid",     ".agents",   ".claude", ".codex",  ".cursor", ".gemini", ".qwen"};
+    // of git and of what is run by it
+    ".gitmodules", ".husky",
+    // of shells and editors
+    ".envrc", ".vscode", ".idea", ".zed", ".fleet", ".devcontainer", ".devcontainer.json",
+    ".nvim.lua", ".nvimrc", ".exrc", ".lvimrc", ".helix",
+    // of agents
+    ".mcp.json", ".corvid", ".agents", ".claude", ".codex", ".cursor", ".gemini", ".qwen",
+    ".opencode", "opencode.json", "opencode.jsonc", ".crush.json", "crush.json", ".pi", ".goose",
+    ".kimi-code", ".windsurf", ".continue", ".kiro", ".roo", ".aider.conf.yml"};
 
 // The first part of a relative path that is a protected name or `.git`, however it is spelled for
 // file systems that fold case or drop invisible characters; empty when there is none.
 std::string protected_part(const std::filesystem::path& relative);
+
+// Those of `policy.frozen` that lie in a writable folder and are not, or lead to, one themselves.
+std::vector<std::filesystem::path> frozen_paths(const Policy& policy);
 
 // True for `root` itself and everything below it. Both absolute and normal.
 bool is_beneath(const std::filesystem::path& path, const std::filesystem::path& root);

@@ -10,14 +10,22 @@
 
 namespace corvid::sandbox {
 
+enum class Hold {
+  frozen,   // stays as it is
+  pinned,   // a folder that stays where it is (it cannot be renamed away) but can be written in
+  watched,  // may go away, and is put back when it has changed
+};
+
 struct Protection {
   std::filesystem::path path;
-  // A pinned folder stays where it is (it cannot be renamed away) but can be written in; everything
-  // else keeps its contents too.
-  bool pinned = false;
+  Hold hold = Hold::frozen;
 };
 
 // Every protected path below a writable folder, existing or not, folders before what is in them.
 std::vector<Protection> protections(const Policy& policy);
+
+// What the configuration of the workspace's repository names in the workspace: a folder of hooks,
+// files that it includes.
+std::vector<std::filesystem::path> named_by_git(const std::filesystem::path& workspace);
 
 }  // namespace corvid::sandbox

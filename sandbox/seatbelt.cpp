@@ -89,8 +89,9 @@ std::string seatbelt_profile(const Policy& policy, const fs::path& tmp, int prox
   }
   std::set<fs::path> pins;
   for (const Protection& one : protections(policy)) {
-    if (one.pinned) pins.insert(one.path);
-    if (!one.pinned) profile += rule("deny", "file-write*", pattern(one.path, "(/|$)"));
+    if (one.hold == Hold::pinned) pins.insert(one.path);
+    if (one.hold != Hold::pinned)
+      profile += rule("deny", "file-write*", pattern(one.path, "(/|$)"));
     add_pins(one.path, roots, pins);
   }
   for (const fs::path& path : pins) {

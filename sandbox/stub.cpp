@@ -13,6 +13,8 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "sandbox/broken_rung.h"
@@ -29,6 +31,7 @@ namespace {
 
 constexpr int kControl = 3;  // the socket to the program
 constexpr int kGuardMilliseconds = 1000;
+constexpr int kThoroughLooks = 10;  // every so many looks at what runs is one at everything
 constexpr std::size_t kMaxNotices = 16;
 
 // When memory runs out, what runs here goes first, not the program with the model in it.
@@ -57,15 +60,18 @@ class Stub {
     Descriptor status;
     Guard guard;
     std::vector<std::string> notices;
-    void look_after();
+    int looks = 0;
+    void look_after(bool ended);
   };
   std::map<pid_t, Command> running_;  // by keeper
+  std::set<std::string> made_;        // repositories that commands made
 };
 
 // Puts back what it did to protected paths: when it has ended, and while it goes on, which may be
 // for hours.
-void Stub::Command::look_after() {
-  for (std::string& notice : guard.restore()) {
+void Stub::Command::look_after(bool ended) {
+  const bool thorough = ended || ++looks % kThoroughLooks == 0;
+  for (std::string& notice : thorough ? guard.restore() : guard.look()) {
     if (notices.size() < kMaxNotices) notices.push_back(std::move(notice));
   }
 }
@@ -122,8 +128,9 @@ void Stub::start(wire::Packet packet) {
   order.input = std::move(packet.descriptors[2]);
   if (packet.descriptors.size() > 3) order.errors = std::move(packet.descriptors[3]);
 
-  Guard guard(confinement_->policy(), confinement_->holds(kMountRung));
+  Guard guard(confinement_->policy(), confinement_->holds(kMountRung), made_);
   if (confinement_->policy().mode == Policy::Mode::on) guard.remember();
+  order.protections = guard.protections();
   const pid_t keeper = confinement_->fork_keeper();
   if (keeper == 0) {
     control_.reset();
@@ -145,7 +152,7 @@ void Stub::reap() {
     const auto found = running_.find(pid);
     if (found == running_.end()) continue;                             // an orphan
     if (WIFSIGNALED(status)) kill_descendants(::getpid(), keepers());  // what it kept is ours now
-    found->second.look_after();
+    found->second.look_after(true);
     const wire::Fields notices = wire::Fields().put(found->second.notices);
     wire::send(found->second.status.get(), wire::Kind::finished, notices);
     running_.erase(found);
@@ -179,7 +186,7 @@ void Stub::serve() {
     }
     ::poll(events.data(), events.size(), running_.empty() ? -1 : kGuardMilliseconds);
     if (std::chrono::steady_clock::now() >= next_look) {
-      for (auto& [keeper, command] : running_) command.look_after();
+      for (auto& [keeper, command] : running_) command.look_after(false);
       next_look = std::chrono::steady_clock::now() + std::chrono::milliseconds(kGuardMilliseconds);
     }
     kill_abandoned(events);

@@ -17,7 +17,6 @@
 
 #include "sandbox/error.h"
 #include "sandbox/mounts.h"
-#include "sandbox/protection.h"
 
 namespace corvid::sandbox {
 namespace {
@@ -245,11 +244,12 @@ void mount_proc(int processes) {
 }
 
 void protect(const Descriptor& root, const Protection& protection) {
+  if (protection.hold == Hold::watched) return;
   const Descriptor target = open_in(root, protection.path, false);
   struct stat status {};
   if (!target || ::fstat(target.get(), &status) != 0 || S_ISLNK(status.st_mode)) return;
   const Descriptor copy = clone_mount(target.get(), "");
-  if (!protection.pinned) restrict_mount(copy, kFrozen);
+  if (protection.hold == Hold::frozen) restrict_mount(copy, kFrozen);
   attach(copy, target);
 }
 
@@ -281,10 +281,10 @@ void build_view(const Setup& setup) {
   stage.enter();
 }
 
-void finish_view(const Policy& policy, bool new_proc) {
+void finish_view(const Policy& policy, const std::vector<Protection>& protections, bool new_proc) {
   if (new_proc) mount_proc(policy.limits.processes);
   const Descriptor root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  for (const Protection& protection : protections(policy)) protect(root, protection);
+  for (const Protection& protection : protections) protect(root, protection);
 }
 
 }  // namespace corvid::sandbox

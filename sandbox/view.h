@@ -4,7 +4,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "sandbox/protection.h"
 #include "sandbox/setup.h"
 
 namespace corvid::sandbox {
@@ -17,6 +19,6 @@ void build_view(const Setup& setup);
 
 // In a copy of the mount namespace and, when `new_proc`, as PID 1 of a new PID namespace: a /proc
 // of its own, and everything protected read-only.
-void finish_view(const Policy& policy, bool new_proc);
+void finish_view(const Policy& policy, const std::vector<Protection>& protections, bool new_proc);
 
 }  // namespace corvid::sandbox

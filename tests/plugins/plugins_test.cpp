@@ -204,6 +204,30 @@ TEST_F(PluginTest, APluginThatFailsIsNamedWithTheReasonAndTheRestWork) {
   EXPECT_EQ(call("good", ordered_json::object()).text, "fine");
 }
 
+// Names and links that lead elsewhere: whoever copies and opens what is named so writes beside the
+// folder of plugins, and reads what was to stay where it is.
+TEST_F(PluginTest, NoNameOfAPluginLeadsOutOfItsFolder) {
+  namespace fs = std::filesystem;
+  const fs::path user = folder_.path() / "home/plugins";
+  fs::create_directories(user);
+  folder_.put("secret", "return {api = 1, description = 'hush'}");
+  workspace_.put("p/mine/plugin.lua", "return {api = 1, description = 'one'}");
+  workspace_.put("p/link/other", "");
+  fs::create_symlink(folder_.path() / "secret", workspace_.path() / "p/link/plugin.lua");
+  fs::copy(workspace_.path() / "p/mine", user / "../escaped");
+  EXPECT_TRUE(fs::exists(folder_.path() / "home/escaped/plugin.lua")) << "no harm shown";
+  EXPECT_THAT(workspace_.get("p/link/plugin.lua"), HasSubstr("hush")) << "no harm shown";
+  fs::remove_all(folder_.path() / "home/escaped");
+
+  for (const char* name : {"..", "../p/..", "link", "a b", "A", "con", "a\n"}) {
+    const fs::path from = workspace_.path() / "p" / name;
+    if (!fs::exists(from)) fs::copy(workspace_.path() / "p/mine", from);
+    EXPECT_THROW(add_plugin(from, user), std::runtime_error) << name;
+  }
+  EXPECT_TRUE(fs::is_empty(user));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path() / "home"), {}), 1);
+}
+
 TEST_F(PluginTest, AddingCopiesAPluginAndLaterChangesAreReported) {
   const std::filesystem::path user = folder_.path() / "user", project = workspace_.path() / "p";
   workspace_.put("p/mine/plugin.lua", "return {api = 1, description = 'one'}");

@@ -92,6 +92,16 @@ TEST(HostileText, DepthWithoutEnd) {
   EXPECT_THAT(ArgumentSchema("{}").problem(deep).value_or(""), HasSubstr("too deeply"));
 }
 
+// Whoever parses it first holds many times its size.
+TEST(HostileText, ArgumentsWithoutEnd) {
+  std::string list = "[1";
+  while (list.size() < 100'000) list += ",1";
+  list += "]";
+  EXPECT_GT(json::parse(list).size() * sizeof(json), 5 * list.size()) << "no harm shown";
+  const std::string huge = "[" + std::string(10'000'000, '1') + "]";
+  EXPECT_THAT(ArgumentSchema("{}").problem(huge).value_or(""), HasSubstr("larger"));
+}
+
 TEST(HostileText, PatternsWithoutEnd) {
   const std::string text = std::string(40, 'a') + "!";
   const auto run = [&] { (void)std::regex_search(text, std::regex("^(a+)+$")); };

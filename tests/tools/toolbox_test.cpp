@@ -9,6 +9,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <map>
+#include <memory>
+#include <string>
 
 #include "sandbox/files.h"
 #include "tests/tools/workshop.h"
@@ -193,13 +196,50 @@ TEST_F(ToolboxTest, AnInterruptReachesEveryCallThatRunsSideBySide) {
   for (const ToolResult& result : results) EXPECT_THAT(result.text, HasSubstr("interrupted"));
 }
 
+// Whoever runs what it is given runs all of it.
 TEST_F(ToolboxTest, OneTurnRunsABoundedNumberOfCalls) {
-  toolbox_.add(std::make_unique<TestTool>("echo", echo));
-  const std::vector<ToolCall> calls(1000, ToolCall{"x", "echo", "{}"});
+  int n_run = 0;
+  const auto count = [&](ToolCall call, ToolContext&) -> asio::awaitable<ToolResult> {
+    ++n_run;
+    co_return ToolResult{call.id, "ran", false};
+  };
+  TestTool alone("count", count);
+  const std::vector<ToolCall> calls(100'000, ToolCall{"x", "count", "{}"});
+  for (int i = 0; i < 1000; ++i) finish(io_, alone.call(calls[i], context_));
+  EXPECT_EQ(n_run, 1000) << "no harm shown";
+  n_run = 0;
+  toolbox_.add(std::make_unique<TestTool>("count", count));
   const auto results = run(calls);
-  ASSERT_EQ(results.size(), 1000u);
-  EXPECT_EQ(results[63].text, "ran {}");
+  ASSERT_EQ(results.size(), 100'000u);
+  EXPECT_EQ(n_run, 64);
+  EXPECT_EQ(results[63].text, "ran");
   EXPECT_THAT(results[64].text, HasSubstr("more than 64 calls in one turn"));
+}
+
+// Whoever takes the nearest name runs what was not called; whoever takes the last of a name runs
+// a stranger's tool.
+TEST_F(ToolboxTest, OnlyTheToolOfExactlyThisNameIsRun) {
+  std::string ran;
+  const auto named = [&](std::string name, std::string who) {
+    return std::make_unique<TestTool>(
+        name, [&ran, who](ToolCall call, ToolContext&) -> asio::awaitable<ToolResult> {
+          ran += who;
+          co_return ToolResult{call.id, who, false};
+        });
+  };
+  std::map<std::string, std::unique_ptr<TestTool>> loose;  // lower case, and the last one counts
+  for (const char* who : {"ours", "stranger"}) loose["shell"] = named("shell", who);
+  finish(io_, loose.at("shell")->call({"1", "Shell", "{}"}, context_));
+  EXPECT_EQ(ran, "stranger") << "no harm shown";
+  ran.clear();
+  toolbox_.add(named("shell", "ours"));
+  EXPECT_THROW(toolbox_.add(named("shell", "stranger")), std::invalid_argument);
+  for (const char* name : {"Shell", "shel", "shell ", "mcp__x__shell", ""}) {
+    EXPECT_THAT(run({{"1", name, "{}"}})[0].text, HasSubstr("The tools are: shell.")) << name;
+  }
+  EXPECT_EQ(ran, "");
+  run({{"1", "shell", "{}"}});
+  EXPECT_EQ(ran, "ours");
 }
 
 TEST_F(ToolboxTest, AHookMayDenyACallOrChangeItsArgumentsAndItsResult) {
