@@ -291,7 +291,8 @@ TEST_F(ServeSessions, WhatIsNotThereIsRefused) {
 TEST_F(ServeSessions, SessionsAreTheSameOnTheCommandLine) {
   const std::string id = create();
   server_->says(saying("From the server."));
-  turn(id, "a question");
+  const HttpResponse begun = prompt(id, "a question");
+  Follower(server_->port(), id, begun.json()["last_event_id"]).until("settled");
   EXPECT_THAT(corvid("sessions"), HasSubstr(id));
   EXPECT_THAT(corvid("show " + id), HasSubstr("From the server."));
   // The program goes on with it; so does the server, which had it open.
