@@ -235,7 +235,12 @@ TEST_F(SessionTest, StopsAtTheStepLimitWithEveryCallAnswered) {
   expect_one_result_per_call();
 }
 
+// A turn goes on for as long as the model calls something.
 TEST_F(SessionTest, EndsATurnThatRepeatsItself) {
+  for (int i = 0; i < 30; ++i) dialogue.script.push_back(calls({call(std::to_string(i))}));
+  dialogue.script.push_back(says("Done."));
+  EXPECT_EQ(prompt("go").steps, 31) << "no harm shown";
+  dialogue.script.clear();
   for (int i = 0; i < 30; ++i) dialogue.script.push_back(calls({call("again")}));
   const Outcome outcome = prompt("go");
   EXPECT_EQ(outcome.code, kFailed);
