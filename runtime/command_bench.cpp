@@ -15,8 +15,8 @@
 #include "model/engine.h"
 #include "model/files/gguf.h"
 #include "runtime/commands.h"
-#include "runtime/common_flags.h"
 #include "runtime/error.h"
+#include "runtime/gpu_flags.h"
 
 namespace corvid::runtime {
 namespace {
@@ -166,7 +166,11 @@ Limits measure_limits(const BenchOptions& options, std::span<const BenchRun> run
 double peak_rss_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
+#ifdef __APPLE__
+  return double(usage.ru_maxrss);
+#else
   return usage.ru_maxrss * 1024.0;
+#endif
 }
 
 void print_run(const BenchRun& run, const Limits& limits) {

@@ -15,6 +15,7 @@
 #include "runtime/common_flags.h"
 #include "runtime/error.h"
 #include "runtime/folders.h"
+#include "runtime/gpu_flags.h"
 #include "runtime/local_model.h"
 #include "runtime/replayed_model.h"
 #include "runtime/serve/server.h"

@@ -24,10 +24,9 @@ struct CommonFlags {
   AgentOptions agent_options() const;  // the user's settings, overridden by these flags
 };
 std::string chat_format_help();
-void print_notice(const std::string& text);                     // on stderr
-void add_gpu_flags(CLI::App& command, model::GpuOptions& gpu);  // --gpu-memory, --gpu-experts
-void add_model_flags(CLI::App& command, CommonFlags& flags);    // --model to --sandbox
-void add_common_flags(CLI::App& command, CommonFlags& flags);   // all of them
+void print_notice(const std::string& text);                    // on stderr
+void add_model_flags(CLI::App& command, CommonFlags& flags);   // --model to --sandbox
+void add_common_flags(CLI::App& command, CommonFlags& flags);  // all of them
 
 // What --allow-net says: "*" the whole network, else hosts with commas between them. RuntimeError.
 void allow_hosts(const std::string& list, SandboxSettings& settings);

@@ -1,23 +1,15 @@
 // Wiring only: parses the command line and hands over.
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <cstdio>
-#include <exception>
 #include <string_view>
 
-#include "model/error.h"
 #include "runtime/commands.h"
-#include "runtime/error.h"
+#include "runtime/program.h"
 #include "sandbox/sandbox.h"
 
 namespace {
 
 using namespace corvid;
-
-int fail(const char* message, int code) {
-  std::fprintf(stderr, "corvid: %s\n", message);
-  return code;
-}
 
 int run(int argc, char** argv) {
   CLI::App app{"Corvid: an agent that runs on your own machine, with the model inside it.",
@@ -43,14 +35,7 @@ int run(int argc, char** argv) {
       "\nWithout a subcommand it talks with you: an interactive session in this folder.\n"
       "Start with:           corvid run \"count the files here\"\n"
       "Help on a subcommand: corvid run --help");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::RuntimeError& end) {
-    return end.get_exit_code();
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? runtime::kOk : runtime::kUsage;
-  }
-  return runtime::kOk;
+  return runtime::run_program(app, argc, argv);
 }
 
 }  // namespace
@@ -60,13 +45,5 @@ int main(int argc, char** argv) {
     return sandbox::run_stub(argc, argv);
   }
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, not our end
-  try {
-    return run(argc, argv);
-  } catch (const runtime::RuntimeError& error) {
-    return fail(error.what(), error.code());
-  } catch (const model::ModelError& error) {
-    return fail(error.what(), runtime::kModelError);
-  } catch (const std::exception& error) {
-    return fail(error.what(), runtime::kFailed);
-  }
+  return run(argc, argv);
 }

@@ -12,11 +12,23 @@
 namespace corvid::model {
 namespace {
 
+// On a Mac Homebrew's, whose folder is not searched; without a loader the driver itself will do.
+constexpr const char* kLoaders[] = {
+#ifdef __APPLE__
+    "libvulkan.1.dylib",
+    "/opt/homebrew/lib/libvulkan.1.dylib",
+    "libMoltenVK.dylib",
+    "/opt/homebrew/lib/libMoltenVK.dylib",
+#else
+    "libvulkan.so.1",
+    "libvulkan.so",
+#endif
+};
+
 // Stays open: drivers do not like to be unloaded.
 PFN_vkGetInstanceProcAddr open_loader() {
   static const PFN_vkGetInstanceProcAddr entry = []() -> PFN_vkGetInstanceProcAddr {
-    for (const char* name :
-         {"libvulkan.so.1", "libvulkan.so", "libvulkan.1.dylib", "libMoltenVK.dylib"}) {
+    for (const char* name : kLoaders) {
       void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
       if (!library) continue;
       void* found = dlsym(library, "vkGetInstanceProcAddr");
