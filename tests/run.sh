@@ -81,6 +81,16 @@ suite() {
   note "$preset: tests" "$result" $((SECONDS - start))
 }
 
+# What a Mac builds, and a model on each of the devices there are.
+engine_alone() {
+  local engine=build/engine/corvid_engine model=build/release/test_models/tiny-sparse.gguf backend
+  cmake --preset release -B build/engine -DCORVID_ENGINE_ONLY=ON &&
+    cmake --build build/engine -- -j "$jobs" || return
+  for backend in cpu $("$engine" devices | grep -o '^vulkan:[0-9]*'); do
+    "$engine" bench --backend "$backend" --model "$model" --prompt 20 --generate 2 || return
+  done
+}
+
 if ! tests/packages.sh "$packages"; then
   echo "The packages above could not be installed." >&2
   echo "0 passed, 1 failed"
@@ -101,6 +111,7 @@ if [ "$packages" = all ]; then
   # Not the long ones on one thread, nor the logits of every kernel set: EngineTest has the threads.
   suite tsan -E '^(Exam|Structure)\.|^vulkan_chores$|/(Logits|FastPath|EveryFormat|Kernel|VulkanShaders|PreSplits)\.'
   stage "engine on aarch64" tests/aarch64/run.sh
+  stage "engine without the agent" engine_alone
   stage "fuzzing" tests/fuzz/run.sh 60
 fi
 
