@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include <deque>
+#include <memory>
+#include <string_view>
 #include <utility>
 
 #include "sandbox/descriptor.h"
@@ -19,21 +21,30 @@ constexpr int kMaxFolders = 4096;  // a few milliseconds
 
 class Search {
  public:
-  void add_root(const fs::path& root) { waiting_.emplace_back(root, root); }
+  void add_root(const fs::path& root);
   GitFolders run();
 
  private:
+  struct Waiting {
+    std::shared_ptr<const Descriptor> root;  // the writable folder that it lies in
+    fs::path relative, path;
+  };
   struct Listing {
     std::vector<std::string> folders;
     bool head = false, objects = false, refs = false, common = false, git_link = false;
   };
 
-  void look_into(const fs::path& root, const fs::path& folder);
+  void look_into(const Waiting& folder);
   static Listing list(DIR* stream);
 
-  std::deque<std::pair<fs::path, fs::path>> waiting_;  // with the writable folder each lies in
+  std::deque<Waiting> waiting_;
   GitFolders found_;
 };
+
+void Search::add_root(const fs::path& root) {
+  const int fd = ::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  waiting_.push_back({std::make_shared<const Descriptor>(fd), {}, root});
+}
 
 Search::Listing Search::list(DIR* stream) {
   Listing listing;
@@ -56,9 +67,8 @@ Search::Listing Search::list(DIR* stream) {
   return listing;
 }
 
-void Search::look_into(const fs::path& root, const fs::path& folder) {
-  const Descriptor base(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const Descriptor place = open_in(base, folder.lexically_relative(root), false);
+void Search::look_into(const Waiting& folder) {
+  const Descriptor place = open_in(*folder.root, folder.relative, false);
   const int fd = place ? ::openat(place.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   DIR* stream = fd < 0 ? nullptr : ::fdopendir(fd);
   if (!stream) return;
@@ -70,21 +80,21 @@ void Search::look_into(const fs::path& root, const fs::path& folder) {
   if (is_git) {
     const std::string identity =
         std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
-    found_.folders.push_back({folder, identity});
+    found_.folders.push_back({folder.path, identity});
   }
-  if (listing.git_link) found_.links.push_back(folder / ".git");
+  if (listing.git_link) found_.links.push_back(folder.path / ".git");
   for (const std::string& name : listing.folders) {
     // What git itself keeps there in great numbers.
     if (is_git && (name == "objects" || name == "refs" || name == "logs")) continue;
-    waiting_.emplace_back(root, folder / name);
+    waiting_.push_back({folder.root, folder.relative / name, folder.path / name});
   }
 }
 
 GitFolders Search::run() {
   for (int looked = 0; !waiting_.empty() && looked < kMaxFolders; ++looked) {
-    const auto [root, folder] = std::move(waiting_.front());
+    const Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
-    look_into(root, folder);
+    look_into(next);
   }
   found_.complete = waiting_.empty();
   return std::move(found_);

@@ -110,6 +110,31 @@ TEST_F(HostileFiles, ReadsWhatAHomeFolderHides) {
   EXPECT_THAT(confined(look).output, Not(HasSubstr("hush")));
 }
 
+TEST_F(HostileFiles, WritesStartupFilesOfAHomeThatCanBeWrittenIn) {
+  const std::string home = std::getenv("HOME") ? std::getenv("HOME") : "/";
+  setenv("HOME", folder_.path().c_str(), 1);
+  policy_ = default_policy(workspace());
+  setenv("HOME", home.c_str(), 1);
+  policy_.writable = {folder_.path()};
+  const auto furnish = [&] {
+    fs::remove_all(outside(".local"));
+    put(outside(".bashrc"), "good");
+    put(outside(".local/bin/ls"), "good");
+    fs::remove(outside(".zshrc"));
+  };
+  const std::string command =
+      "cd $OUT; echo evil > .bashrc; echo evil > .zshrc; mv .local x; mkdir -p .local/bin; "
+      "echo evil > .local/bin/ls; rm -rf x; echo fine > other";
+  furnish();
+  free(command);
+  EXPECT_EQ(contents(outside(".bashrc")) + contents(outside(".local/bin/ls")), "evil\nevil\n");
+  furnish();
+  confined(command);
+  EXPECT_EQ(contents(outside(".bashrc")) + contents(outside(".local/bin/ls")), "goodgood");
+  EXPECT_FALSE(fs::exists(outside(".zshrc")));
+  EXPECT_EQ(contents(outside("other")), "fine\n");
+}
+
 TEST_F(HostileFiles, AWorkspaceInsideAHiddenFolderWorks) {
   put(outside("key"), "hush");
   policy_.secrets = {folder_.path()};

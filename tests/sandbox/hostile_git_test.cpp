@@ -1,5 +1,6 @@
 // Hostile acts on what git obeys: whatever a command leaves behind, git that is run afterwards,
 // outside the sandbox, runs nothing of it.
+#include "sandbox/files.h"
 #include "tests/sandbox/hostile.h"
 
 namespace corvid::sandbox {
@@ -153,6 +154,33 @@ TEST_F(HostileGit, MakesTheWorkspaceLookLikeARepositoryItself) {
   sandbox::run(*sandbox, shell("echo evil > .git/hooks/pre-commit; echo evil > .envrc"));
   EXPECT_FALSE(fs::exists(workspace() / ".git/hooks/pre-commit"));
   EXPECT_FALSE(fs::exists(workspace() / ".envrc"));
+}
+
+TEST_F(HostileGit, TheFileToolsMakeNoRepositoryEither) {
+  begin("mkdir b");
+  const auto write_all = [](const Policy& policy, const std::string& evil) {
+    const Files files(policy);
+    files.write("b/refs/x", "");
+    files.write("b/objects/x", "");
+    files.write("b/HEAD", "ref: refs/heads/main\n");
+    files.write("b/config", "[core]\nrepositoryformatversion = 0\nbare = false\nworktree = " +
+                                policy.workspace.string() + "/b\nfsmonitor = " + evil + "\n");
+  };
+  Policy open = policy_;
+  open.mode = Policy::Mode::off;
+  write_all(open, outside("evil"));
+  free("cd b; git status");
+  EXPECT_TRUE(fs::exists(outside("ran"))) << "no harm shown";
+  begin("mkdir b");
+  write_all(policy_, outside("evil"));
+  free("cd b; git status");
+  EXPECT_FALSE(fs::exists(outside("ran")));
+  EXPECT_TRUE(fs::exists(workspace() / "b/config"));  // for what is no repository it is only a name
+  const Files files(policy_);
+  put(workspace() / "b/HEAD", "");
+  for (const char* name : {"b/config", "b/commondir", "b/hooks/update", "b/refs/heads/x"}) {
+    EXPECT_TRUE(std::holds_alternative<FileError>(files.write(name, "x"))) << name;
+  }
 }
 
 TEST_F(HostileGit, WhatDoesNoHarmIsLeftAlone) {
