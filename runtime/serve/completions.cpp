@@ -62,8 +62,14 @@ ApiCall text_completion(const JsonField& body, const std::string& model) {
   request.max_tokens = max_tokens ? read_max_tokens(*max_tokens) : kDefaultMaxTokens;
   request.ignore_end = body.boolean_or("ignore_eos", false);  // as vLLM and llama-server have it
   if (const auto stop = body.find("stop")) request.stop_texts = read_stop_texts(*stop);
-  if (const auto n = body.find("n")) n->integer(1, 1);
+  for (const char* name : {"n", "best_of"}) {
+    if (const auto n = body.find(name)) n->integer(1, 1);
+  }
   if (body.boolean_or("echo", false)) body.at("echo").fail("not available here");
+  if (const auto suffix = body.find("suffix"); suffix && !suffix->text().empty()) {
+    suffix->fail("not available here");
+  }
+  if (const auto logprobs = body.find("logprobs")) logprobs->fail("not available here");
   call.writer = std::make_unique<Writer>(model, body);
   return call;
 }

@@ -162,5 +162,25 @@ TEST(ServeRequests, LimitsAndTheShapeOfTheContentAreReadInEachApisWords) {
       any);
 }
 
+TEST(ServeRequests, WhatCannotBeDoneIsRefusedByItsField) {
+  const auto field_of = [](const Api& api, const char* more) -> std::string {
+    try {
+      read(api, more);
+    } catch (const model::ModelError& error) {
+      return error.field();
+    }
+    return "";
+  };
+  EXPECT_EQ(field_of(completions(), R"({"n": 2})"), "n");
+  EXPECT_EQ(field_of(completions(), R"({"best_of": 2})"), "best_of");
+  EXPECT_EQ(field_of(completions(), R"({"echo": true})"), "echo");
+  EXPECT_EQ(field_of(completions(), R"({"suffix": "after"})"), "suffix");
+  EXPECT_EQ(field_of(completions(), R"({"logprobs": 1})"), "logprobs");
+  EXPECT_EQ(field_of(completions(), R"({"suffix": "", "logprobs": null, "best_of": 1})"), "");
+  EXPECT_EQ(field_of(chat(), R"({"logprobs": true})"), "logprobs");
+  EXPECT_EQ(field_of(responses(), R"({"conversation": "c"})"), "conversation");
+  EXPECT_EQ(field_of(responses(), R"({"background": true})"), "background");
+}
+
 }  // namespace
 }  // namespace corvid::runtime
