@@ -109,7 +109,7 @@ if [ "$packages" = all ]; then
   stage "figures" tests/bench/figures.py --check
   suite asan -E '^(Exam|Structure)\.|^vulkan_chores$'
   # Not the long ones on one thread, nor the logits of every kernel set: EngineTest has the threads.
-  suite tsan -E '^(Exam|Structure)\.|^vulkan_chores$|/(Logits|FastPath|EveryFormat|HostileModel|Kernel|VulkanShaders|PreSplits)\.'
+  suite tsan -E '^(Exam|Structure|HostileText)\.|^vulkan_chores$|/(Logits|FastPath|EveryFormat|HostileModel|Kernel|VulkanShaders|PreSplits)\.'
   stage "engine on aarch64" tests/aarch64/run.sh
   stage "engine without the agent" engine_alone
   stage "fuzzing" tests/fuzz/run.sh 60

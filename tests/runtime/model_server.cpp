@@ -94,6 +94,7 @@ void ServerConnection::end_stream() {
 }
 
 void ServerConnection::reset() {
+  const std::lock_guard lock(closing_);
   socket_.set_option(asio::socket_base::linger(true, 0));
   socket_.close();
 }
@@ -128,6 +129,7 @@ void ServerConnection::call(std::string_view id, std::string_view tool, std::str
 struct ModelServer::Peer {
   explicit Peer(tcp::socket accepted) : socket(std::move(accepted)) {}
   tcp::socket socket;
+  std::mutex closing;
   std::thread thread;
 };
 
@@ -143,6 +145,7 @@ ModelServer::~ModelServer() {
   shutdown(acceptor_.native_handle(), SHUT_RDWR);  // wakes accept()
   acceptor_thread_.join();
   for (const auto& peer : peers_) {
+    const std::lock_guard lock(peer->closing);
     if (peer->socket.is_open()) shutdown(peer->socket.native_handle(), SHUT_RDWR);
   }
   for (const auto& peer : peers_) peer->thread.join();
@@ -167,7 +170,7 @@ void ModelServer::accept() {
 }
 
 void ModelServer::serve(Peer& peer) {
-  ServerConnection connection(peer.socket);
+  ServerConnection connection(peer.socket, peer.closing);
   std::string buffer;
   error_code failed;
   while (!stopping_ && peer.socket.is_open()) {

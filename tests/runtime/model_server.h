@@ -27,7 +27,8 @@ struct ReceivedRequest {
 class ServerConnection {
  public:
   using Socket = boost::asio::ip::tcp::socket;
-  explicit ServerConnection(Socket& socket) : socket_(socket) {}
+  // `closing`: held while the socket is closed.
+  ServerConnection(Socket& socket, std::mutex& closing) : socket_(socket), closing_(closing) {}
 
   bool send(std::string_view bytes);  // false: the client is gone
   void respond(int status, std::string_view type, std::string_view body,
@@ -48,6 +49,7 @@ class ServerConnection {
 
  private:
   Socket& socket_;
+  std::mutex& closing_;
 };
 
 class ModelServer {
