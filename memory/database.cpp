@@ -11,6 +11,7 @@ namespace corvid::memory {
 namespace {
 
 constexpr int kBusyTimeoutMs = 10'000;
+constexpr std::uintmax_t kLeastSpaceBytes = 256 << 10;  // -wal and -shm begin with less
 
 int version_of(SQLite::Database& database) {
   return database.execAndGet("PRAGMA user_version").getInt();
@@ -46,6 +47,12 @@ void migrate(SQLite::Database& database, const std::filesystem::path& file,
   }
 }
 
+std::uintmax_t space_bytes(const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto space = std::filesystem::space(folder, error);
+  return error ? UINTMAX_MAX : space.available;
+}
+
 }  // namespace
 
 std::unique_ptr<SQLite::Database> open_database(const std::filesystem::path& file,
@@ -74,6 +81,9 @@ std::string explain(const std::filesystem::path& file, const SQLite::Exception& 
       return name + " is damaged: " + error.what() +
              ". Move it away to start with a new one (mv '" + name + "' '" + name +
              ".damaged'); `sqlite3 FILE .recover` may save its content.";
+    case SQLITE_IOERR:  // also how a full disk shows while the database is opened
+      if (space_bytes(folder) > kLeastSpaceBytes) return name + ": " + error.what();
+      [[fallthrough]];
     case SQLITE_FULL:
       return "The disk is full, so the session cannot be recorded. Free some space in " + folder +
              " and go on with `corvid resume`.";
@@ -84,7 +94,7 @@ std::string explain(const std::filesystem::path& file, const SQLite::Exception& 
     case SQLITE_READONLY:
     case SQLITE_PERM:
       return name + " cannot be opened for writing: " + error.what() +
-             ". Check the permissions of " + folder + ".";
+             ". Check the permissions of " + folder + ", or name another place in XDG_DATA_HOME.";
     default:
       return name + ": " + error.what();
   }

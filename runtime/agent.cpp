@@ -1,5 +1,9 @@
 #include "runtime/agent.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -21,6 +25,13 @@ namespace corvid::runtime {
 namespace {
 
 namespace fs = std::filesystem;
+
+fs::path current_folder() {
+  std::error_code gone;
+  fs::path folder = fs::current_path(gone);
+  if (gone) throw RuntimeError("The current folder is gone: go to another one.", kUsage);
+  return folder;
+}
 
 std::uint64_t random_seed() {
   std::random_device random;
@@ -135,8 +146,11 @@ Agent::Parts::Parts(AgentOptions given, Commons& commons)
 void Agent::Parts::open_past() {
   if (options.id) {
     const auto found = journal.find(*options.id);
-    if (!found && options.id->empty()) throw RuntimeError("There is no session yet.", kUsage);
-    if (!found) throw RuntimeError("There is no session " + *options.id + ".", kUsage);
+    if (!found && options.id->empty())
+      throw RuntimeError("There is no session yet. Start one: corvid run \"task\"", kUsage);
+    if (!found)
+      throw RuntimeError("There is no session " + *options.id + "; `corvid sessions` lists them.",
+                         kUsage);
     info = *found;
     steps = journal.steps(info.id);
     header = current_header(info, steps);
@@ -144,7 +158,12 @@ void Agent::Parts::open_past() {
     header.seed = random_seed();
   }
   if (!options.cwd.empty()) header.workspace = options.cwd.string();
-  if (header.workspace.empty()) header.workspace = fs::current_path().string();
+  if (header.workspace.empty()) header.workspace = current_folder().string();
+  if (::access(header.workspace.c_str(), R_OK | X_OK) != 0) {
+    throw RuntimeError("The workspace " + header.workspace + " cannot be used: " +
+                           std::strerror(errno) + ". Name another with --cwd DIR.",
+                       kUsage);
+  }
   if (!options.model.empty()) header.model = options.model;
   if (header.model.empty()) header.model = options.settings.model;
   if (header.model.empty()) header.model = kBuiltinModel;
@@ -196,8 +215,7 @@ void Agent::Parts::open_local() {
 }
 
 void Agent::Parts::load_own() {
-  const bool builtin = header.model == kBuiltinModel;
-  auto file = builtin ? builtin_model_file() : model::GgufFile::open(header.model);
+  auto file = open_model_file(header.model);
   model::EngineOptions engine_options;
   engine_options.backend = options.settings.backend;
   engine_options.gpu = options.gpu;

@@ -260,7 +260,7 @@ void add_bench_command(CLI::App& app) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand(
       "bench", "Measure a model's prefill and decode rates against the machine's limits");
-  command->add_option("--model", options->model, "GGUF file")->required();
+  command->add_option("--model", options->model, "A GGUF file")->required()->type_name("FILE");
   command
       ->add_option("--backend", options->engine.backend,
                    "auto, cpu, vulkan or vulkan:N (see corvid devices)")

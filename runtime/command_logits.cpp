@@ -56,10 +56,13 @@ void add_logits_command(CLI::App& app) {
   auto options = std::make_shared<LogitsOptions>();
   CLI::App* command = app.add_subcommand(
       "logits", "Run a model over token ids and write the logits of every one of them");
-  command->add_option("--model", options->model, "GGUF file")->required();
+  command->add_option("--model", options->model, "A GGUF file")->required()->type_name("FILE");
   command->add_option("--tokens", options->tokens, "Token ids, separated by white space")
-      ->required();
-  command->add_option("--out", options->out, "Raw f32 [n_tokens, vocab]")->required();
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--out", options->out, "Raw f32 [n_tokens, vocab]")
+      ->required()
+      ->type_name("FILE");
   command
       ->add_option("--backend", options->engine.backend,
                    "auto, cpu, vulkan or vulkan:N (see corvid devices)")

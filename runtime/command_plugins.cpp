@@ -207,7 +207,10 @@ void add_plugins_command(CLI::App& app) {
   auto what = std::make_shared<std::string>();
   auto shell = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("plugins", "See, add, check and make plugins");
-  command->require_subcommand(1);
+  command->require_subcommand(0, 1);
+  command->callback([command] {
+    if (command->get_subcommands().empty()) throw CLI::RuntimeError(list());
+  });
   command->add_subcommand("list", "The plugins that sessions get, and what is wrong with any")
       ->callback([] { throw CLI::RuntimeError(list()); });
   CLI::App* adding = command->add_subcommand(

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cstring>
 #include <iostream>
 #include <iterator>
 #include <sstream>
@@ -159,7 +160,12 @@ void run_task(const CommonFlags& flags, AgentOptions options, const std::string&
   if (flags.stats) lone.agent().events().add(stats);
   lone.agent().begin(*sink);
   const Outcome outcome = lone.run(task);
+  if (outcome.code == kInterrupted) print_notice(outcome.message);
   if (outcome.code != kOk) throw CLI::RuntimeError(outcome.code);
+  if (const int problem = flags.json ? json.problem() : plain.problem()) {
+    throw RuntimeError(std::string("The answer cannot be written: ") + std::strerror(problem) +
+                       ". `corvid show` prints it.");
+  }
 }
 
 void add_run_command(CLI::App& app) {

@@ -102,7 +102,8 @@ int run(const Options& options) {
                  stdout);
       return kOk;
     }
-    if (options.command.empty()) throw RuntimeError("There is no command after --.", kUsage);
+    if (options.command.empty())
+      throw RuntimeError("Which command? For example: corvid sandbox -- make test", kUsage);
     asio::io_context io;  // outlives the sandbox, whose proxy listens on it
     const std::unique_ptr<sandbox::Sandbox> sandbox = sandbox::make_sandbox(policy_of(options));
     const std::string missing = sandbox::shortfall(*sandbox);
@@ -132,7 +133,8 @@ void add_sandbox_command(CLI::App& app) {
   command->add_flag("--allow-net{*}", options->allow_net,
                     "Let it use the network, or some hosts: --allow-net=pypi.org,*.github.com");
   command->add_option("--sandbox", options->mode, "off: run it unconfined")
-      ->check(CLI::IsMember({"on", "off"}));
+      ->check(CLI::IsMember({"on", "off"}))
+      ->type_name("on|off");
   command->add_option("--timeout", options->timeout_seconds, "End it after so many seconds");
   command->add_flag("--print-seatbelt", options->seatbelt,
                     "Print the policy as a profile for macOS's sandbox-exec (not tried on a Mac)");

@@ -69,9 +69,7 @@ LocalModel load_model(const Flags& flags) {
   if (flags.model.starts_with(kReplayPrefix)) {
     return load_replayed_model(flags.model.substr(kReplayPrefix.size()), engine);
   }
-  auto file =
-      flags.model == kBuiltinModel ? builtin_model_file() : model::GgufFile::open(flags.model);
-  return load_local_model(std::move(file), engine, flags.chat_format);
+  return load_local_model(open_model_file(flags.model), engine, flags.chat_format);
 }
 
 // Where the agent's sessions may work: the current folder, and what is named besides.

@@ -105,8 +105,10 @@ Json step_json(const memory::Step& step) {
 void print_session(const std::string& id, bool as_json) {
   const auto journal = memory::Journal::open(sessions_file());
   const auto found = journal->find(id);
-  if (!found && id.empty()) throw RuntimeError("There is no session yet.", kUsage);
-  if (!found) throw RuntimeError("There is no session " + id + ".", kUsage);
+  if (!found && id.empty())
+    throw RuntimeError("There is no session yet. Start one: corvid run \"task\"", kUsage);
+  if (!found)
+    throw RuntimeError("There is no session " + id + "; `corvid sessions` lists them.", kUsage);
   const std::vector<memory::Step> steps = journal->steps(found->id);
   if (as_json) {
     for (const memory::Step& step : steps) std::cout << step_json(step).dump() << "\n";

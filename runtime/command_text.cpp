@@ -1,5 +1,7 @@
 // corvid render and corvid tokenize: what a model sees of a conversation, and of a text.
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -28,12 +30,8 @@ std::string read_input(const std::string& path) {
   if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
   std::ifstream in(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in) throw RuntimeError("cannot read '" + path + "'", kUsage);
+  if (!in) throw RuntimeError("cannot read '" + path + "': " + std::strerror(errno), kUsage);
   return text;
-}
-
-std::shared_ptr<const model::GgufFile> open_model(const std::string& path) {
-  return path == kBuiltinModel ? builtin_model_file() : model::GgufFile::open(path);
 }
 
 std::shared_ptr<const model::Tokenizer> load_tokenizer(const model::GgufFile& file) {
@@ -51,7 +49,7 @@ void print_ids(const std::vector<model::Token>& ids) {
 std::shared_ptr<const model::ChatFormat> format_of(const TextOptions& options) {
   if (!options.chat_format.empty()) return model::ChatFormat::named(options.chat_format);
   if (!options.model.empty()) {
-    const auto file = open_model(options.model);
+    const auto file = open_model_file(options.model);
     if (file->string("tokenizer.chat_template")) {
       return model::ChatFormat::of_model(*file, *load_tokenizer(*file));
     }
@@ -67,12 +65,12 @@ void render(const TextOptions& options) {
   if (!options.ids) {
     std::cout << model::text_of(prompt);
   } else {
-    print_ids(load_tokenizer(*open_model(options.model))->encode(prompt));
+    print_ids(load_tokenizer(*open_model_file(options.model))->encode(prompt));
   }
 }
 
 void tokenize(const TextOptions& options) {
-  const auto tokenizer = load_tokenizer(*open_model(options.model));
+  const auto tokenizer = load_tokenizer(*open_model_file(options.model));
   const std::string text = read_input(options.input);
   print_ids(options.special ? tokenizer->encode_special(text) : tokenizer->encode(text));
 }
@@ -88,8 +86,13 @@ void add_render_command(CLI::App& app) {
                    "JSON file in OpenAI's shape {messages, tools, thinking}; - is stdin")
       ->required();
   command->add_option("--chat-format", options->chat_format, chat_format_help())->type_name("NAME");
-  CLI::Option* model = command->add_option("--model", options->model, "GGUF file, or built-in");
-  command->add_flag("--ids", options->ids, "Print token ids instead of text")->needs(model);
+  CLI::Option* model =
+      command
+          ->add_option("--model", options->model,
+                       "A GGUF file, or built-in: its format; without it DeepSeek-V3.2's")
+          ->type_name("FILE");
+  command->add_flag("--ids", options->ids, "Print token ids instead of text; needs --model")
+      ->needs(model);
   command->callback([options] { render(*options); });
 }
 
@@ -97,7 +100,10 @@ void add_tokenize_command(CLI::App& app) {
   auto options = std::make_shared<TextOptions>();
   CLI::App* command = app.add_subcommand("tokenize", "Print the token ids of a text");
   command->add_option("text", options->input, "File; - is stdin")->capture_default_str();
-  command->add_option("--model", options->model, "GGUF file, or built-in")->required();
+  options->model = kBuiltinModel;
+  command->add_option("--model", options->model, "A GGUF file")
+      ->capture_default_str()
+      ->type_name("FILE");
   command->add_flag("--special", options->special, "Recognise special tokens in the text");
   command->callback([options] { tokenize(*options); });
 }

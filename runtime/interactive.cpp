@@ -119,7 +119,8 @@ asio::awaitable<void> Conversation::work(std::string text) {
   was_interrupted_ = false;
   working_ = true;
   co_await settled();
-  co_await agent_.session().prompt(std::move(text));
+  const Outcome outcome = co_await agent_.session().prompt(std::move(text));
+  if (outcome.code == kInterrupted) sink_.say("Interrupted; everything is kept.");
   working_ = false;
   if (!leaving_) start_settling();
 }

@@ -5,6 +5,7 @@
 #include "model/error.h"
 #include "model/text/json_field.h"
 #include "runtime/error.h"
+#include "runtime/remote_endpoint.h"
 
 namespace corvid::runtime {
 
@@ -30,6 +31,20 @@ std::optional<Profile> profile_of(const model::GgufFile& file) {
     throw RuntimeError(file.name() + ": its key corvid.profile cannot be read: " + error.what(),
                        kModelError);
   }
+}
+
+std::shared_ptr<const model::GgufFile> open_model_file(const std::string& name) {
+  if (name == kBuiltinModel) return builtin_model_file();
+  if (is_url(name)) {
+    throw RuntimeError(
+        name + " is a server, and here a GGUF file is needed; `corvid run` takes both.", kUsage);
+  }
+  if (name.find("://") != std::string::npos) {
+    throw RuntimeError(
+        "--model takes a GGUF file or a URL like https://host/v1; " + name + " is neither.",
+        kUsage);
+  }
+  return model::GgufFile::open(name);
 }
 
 LocalModel load_local_model(std::shared_ptr<const model::GgufFile> file,

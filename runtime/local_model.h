@@ -51,5 +51,7 @@ LocalModel load_local_model(std::shared_ptr<const model::GgufFile> file,
 // The model inside this program.
 std::shared_ptr<const model::GgufFile> builtin_model_file();
 inline constexpr const char* kBuiltinModel = "built-in";
+// A path, or the name of the built-in one.
+std::shared_ptr<const model::GgufFile> open_model_file(const std::string& name);
 
 }  // namespace corvid::runtime

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <string_view>
 
+#include "runtime/command_line.h"
 #include "runtime/commands.h"
 #include "runtime/program.h"
 #include "sandbox/sandbox.h"
@@ -14,7 +15,8 @@ using namespace corvid;
 int run(int argc, char** argv) {
   CLI::App app{"Corvid: an agent that runs on your own machine, with the model inside it.",
                "corvid"};
-  app.set_version_flag("--version", "corvid " CORVID_VERSION);
+  runtime::set_up_help(app);
+  app.set_version_flag("--version", "corvid " CORVID_VERSION, "Print the version");
   app.require_subcommand(0, 1);
   runtime::add_interactive_session(app);
   runtime::add_run_command(app);
@@ -27,10 +29,13 @@ int run(int argc, char** argv) {
   runtime::add_plugins_command(app);
   runtime::add_doctor_command(app);
   runtime::add_devices_command(app);
-  runtime::add_logits_command(app);
   runtime::add_render_command(app);
   runtime::add_tokenize_command(app);
+  runtime::add_logits_command(app);
   runtime::add_bench_command(app);
+  for (const char* name : {"render", "tokenize", "logits", "bench"}) {
+    app.get_subcommand(name)->group("To look inside");
+  }
   app.footer(
       "\nWithout a subcommand it talks with you: an interactive session in this folder.\n"
       "Start with:           corvid run \"count the files here\"\n"

@@ -36,7 +36,8 @@ Outcome context_full(Outcome outcome, Room room) {
 Outcome step_limit(Outcome outcome) {
   outcome.code = kStepLimit;
   outcome.message = "Stopped after " + std::to_string(outcome.steps) +
-                    " steps (--max-steps). `corvid resume` goes on.";
+                    (outcome.steps == 1 ? " step" : " steps") +
+                    " (--max-steps). `corvid resume` goes on.";
   return outcome;
 }
 

@@ -1,8 +1,12 @@
 #include "runtime/program.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 
 #include "model/error.h"
 #include "runtime/error.h"
@@ -15,14 +19,23 @@ int fail(const char* message, int code) {
   return code;
 }
 
+// What could not be written was not done. A reader who has gone away wanted no more.
+int written(int code) {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
+  pollfd reader{STDOUT_FILENO, POLLOUT, 0};
+  if (::poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR)) return code;
+  return fail("The output cannot be written: is the disk full?", kFailed);
+}
+
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
-    return kOk;
+    return written(kOk);
   } catch (const CLI::RuntimeError& end) {
-    return end.get_exit_code();
+    return written(end.get_exit_code());
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kOk : kUsage;
   } catch (const RuntimeError& error) {

@@ -131,8 +131,7 @@ LocalModel load_replayed_model(const std::string& id, model::EngineOptions optio
                            ": only what a local model said can be replayed.",
                        kUsage);
   }
-  auto file =
-      header.model == kBuiltinModel ? builtin_model_file() : model::GgufFile::open(header.model);
+  auto file = open_model_file(header.model);
   if (file->fingerprint() != header.model_fingerprint) {
     throw RuntimeError(header.model + " is not the model of session " + session->id + " any more.",
                        kModelError);

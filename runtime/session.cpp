@@ -88,7 +88,6 @@ asio::awaitable<Outcome> Session::Loop::prompt(std::string text) {
   if (outcome.code == kOk) {
     rooms_.events.publish(TurnFinished{model::Stop::end, outcome.answer, outcome.steps});
   } else if (outcome.code == kInterrupted) {
-    rooms_.events.publish(Notice{outcome.message});
     rooms_.events.publish(TurnFinished{model::Stop::interrupted, outcome.answer, outcome.steps});
   } else {
     const bool begun = last_seq_ > before;
@@ -192,7 +191,8 @@ asio::awaitable<bool> Session::Loop::fit() {
     const int shortened = shorten_oldest_results(history_, missing);
     if (shortened == 0) co_return room.used_tokens < room.limit_tokens;
     rooms_.events.publish(Notice{"The context is nearly full: shortened " +
-                                 std::to_string(shortened) + " old tool results."});
+                                 std::to_string(shortened) +
+                                 (shortened == 1 ? " old tool result." : " old tool results.")});
     co_await rooms_.dialogue.replace(history_);
   }
 }

@@ -33,13 +33,30 @@ std::string summary(std::string_view text) {
   return shown;
 }
 
+// Of a result: its first line, how many follow, and how a command ended that did not end well.
+std::string result_summary(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  std::string_view ending;
+  const std::size_t last = text.rfind('\n');
+  if (last != text.npos && text[last + 1] == '[') {
+    ending = text.substr(last + 1);
+    text = text.substr(0, last);
+  }
+  std::string shown = summary(text.substr(0, text.find('\n')));
+  const auto n_more = std::ranges::count(text, '\n');
+  if (n_more > 0) shown += " (and " + std::to_string(n_more) + (n_more == 1 ? " line)" : " lines)");
+  if (!ending.empty() && ending != "[exit 0]") shown += " " + summary(ending);
+  return shown;
+}
+
 std::string plain_line(const EventBody& body) {
   if (const auto* e = std::get_if<Notice>(&body)) return e->text;
   if (const auto* e = std::get_if<Failed>(&body)) return "corvid: " + e->message;
   if (const auto* e = std::get_if<CallStarted>(&body)) {
     return "> " + e->call.name + " " + summary(e->call.arguments);
   }
-  if (const auto* e = std::get_if<CallFinished>(&body)) return "  " + summary(e->result.text);
+  if (const auto* e = std::get_if<CallFinished>(&body))
+    return "  " + result_summary(e->result.text);
   if (const auto* e = std::get_if<StepFinished>(&body)) {
     return e->turn.calls.empty() ? "" : summary(e->turn.content);
   }
@@ -71,7 +88,9 @@ bool BoundedWriter::write(std::string_view text) noexcept {
     }
     const ssize_t n = ::write(descriptor_, text.data(), std::min(text.size(), kPieceBytes));
     if (n > 0) text.remove_prefix(static_cast<std::size_t>(n));
-    if (n < 0 && errno != EINTR && errno != EAGAIN) broken_ = true;
+    if (n >= 0 || errno == EINTR || errno == EAGAIN) continue;
+    broken_ = true;
+    if (errno != EPIPE) problem_ = errno;
   }
   return !broken_;
 }
@@ -95,16 +114,10 @@ void PlainSink::receive(const Event& event) noexcept try {
 
 void StatsSink::receive(const Event& event) noexcept try {
   if (const auto* step = std::get_if<StepFinished>(&event.body)) {
-    const model::Usage& usage = step->turn.usage;
-    sum_.prefilled += usage.prefilled;
-    sum_.generated += usage.generated;
-    sum_.forced += usage.forced;
-    sum_.prefill_seconds += usage.prefill_seconds;
-    sum_.decode_seconds += usage.decode_seconds;
-    log_.write(usage_line("step " + std::to_string(++step_), usage));
-  } else if (std::holds_alternative<TurnFinished>(event.body) && step_ > 1) {
-    sum_.reused = 0;
-    log_.write(usage_line("total", sum_));
+    sums_.add(step->turn.usage);
+    log_.write(usage_line("step " + std::to_string(sums_.steps), step->turn.usage));
+  } else if (std::holds_alternative<TurnFinished>(event.body) && sums_.steps > 1) {
+    log_.write(usage_line("total", sums_.usage));
   }
 } catch (...) {
 }

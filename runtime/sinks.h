@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "runtime/event_bus.h"
+#include "runtime/token_sums.h"
 
 namespace corvid::runtime {
 
@@ -19,10 +20,13 @@ class BoundedWriter {
   bool write(std::string_view text) noexcept;
   // Whether a write would go through at once.
   bool ready() const noexcept;
+  // Why not all could be written; 0 also when the reader has gone away, who wanted no more.
+  int problem() const noexcept { return problem_; }
 
  private:
   int descriptor_;
   bool broken_ = false;
+  int problem_ = 0;  // of errno
 };
 
 // `--json`: every event, one line each, on stdout.
@@ -30,6 +34,7 @@ class JsonSink : public EventSink {
  public:
   explicit JsonSink(int descriptor) : out_(descriptor) {}
   void receive(const Event& event) noexcept override;
+  int problem() const noexcept { return out_.problem(); }
 
  private:
   BoundedWriter out_;
@@ -40,6 +45,9 @@ class PlainSink : public EventSink {
  public:
   PlainSink(int out, int log) : out_(out), log_(log) {}
   void receive(const Event& event) noexcept override;
+  int problem() const noexcept {
+    return out_.problem();
+  }  // that kept the answer from being written
 
  private:
   BoundedWriter out_, log_;
@@ -53,8 +61,7 @@ class StatsSink : public EventSink {
 
  private:
   BoundedWriter log_;
-  int step_ = 0;
-  model::Usage sum_;
+  TokenSums sums_;
 };
 
 }  // namespace corvid::runtime

@@ -10,17 +10,9 @@
 
 #include "runtime/event_bus.h"
 #include "runtime/terminal_output.h"
+#include "runtime/token_sums.h"
 
 namespace corvid::runtime {
-
-// Sums over the replies of a turn or a session.
-struct TokenSums {
-  int steps = 0;
-  model::Usage usage;
-  void add(const model::Usage& step);
-};
-// "2 steps, read 1532 (1480 reused), wrote 240 at 31.0 tokens/s"
-std::string print(const TokenSums& sums);
 
 class TerminalSink : public EventSink {
  public:

@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
+#include <utility>
 
 #include "tests/scratch_folder.h"
 
@@ -93,6 +95,43 @@ TEST(CommandLine, SettingsArePrintedAsAFileAndAMistakeIsNamed) {
   EXPECT_NE(refused.out.find("did you mean max_steps?"), std::string::npos) << refused.out;
   unsetenv("XDG_CONFIG_HOME");
   std::filesystem::remove_all(testing::TempDir() + "/corvid-settings");
+}
+
+// What a newcomer types wrong is answered with what to type.
+TEST(CommandLine, AWrongLineIsAnsweredWithARightOne) {
+  const std::pair<const char*, const char*> lines[] = {
+      {"count the files", "There is no command count. To have a task done: corvid run \"...\""},
+      {"rum x", "corvid has no command rum; did you mean run?"},
+      {"run count the files", "`the` is one argument too many. A task of several words goes in"},
+      {"run --modle x y", "corvid run has no option --modle; did you mean --model?"},
+      {"run", "task is required.\nUsage: corvid run [OPTIONS] task\n"},
+      {"plugins lst", "corvid plugins has no command lst; did you mean list?"},
+      {"run --max-steps 0 x", "--max-steps: Value 0 not in range 1 to 100000"},
+      {"run --model ftp://x x", "--model takes a GGUF file or a URL like https://host/v1"},
+      {"tokenize --model http://x/v1", "http://x/v1 is a server, and here a GGUF file is needed"},
+  };
+  for (const auto& [line, answer] : lines) {
+    const Outcome outcome = run(std::string(line) + " 2>&1 </dev/null");
+    EXPECT_EQ(outcome.status, 2) << line;
+    EXPECT_TRUE(outcome.out.starts_with("corvid: ")) << outcome.out;
+    EXPECT_NE(outcome.out.find(answer), std::string::npos) << line << ": " << outcome.out;
+  }
+}
+
+TEST(CommandLine, HelpFitsATerminalOf80Columns) {
+  for (const char* command : {"", "run", "resume", "serve", "sandbox", "plugins", "logits"}) {
+    std::istringstream help(run(std::string(command) + " --help").out);
+    std::string line;
+    while (std::getline(help, line) && line != "Examples:") {
+      EXPECT_LE(line.size(), 100u) << command << ": " << line;
+      if (line.starts_with("  ")) EXPECT_LE(line.size(), 80u) << command << ": " << line;
+    }
+  }
+}
+
+TEST(CommandLine, OutputThatCannotBeWrittenIsNotSuccess) {
+  EXPECT_EQ(run("settings > /dev/full 2>&-").status, 1);
+  EXPECT_EQ(run("settings 2>&1 | true").status, 0);
 }
 
 }  // namespace

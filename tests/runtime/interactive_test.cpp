@@ -155,7 +155,7 @@ TEST_F(Interactive, CtrlCStopsTheTurnAndKeepsTheSession) {
   type("first\r");
   ASSERT_TRUE(sees("so far"));
   type("\x03");
-  EXPECT_TRUE(sees("interrupted"));
+  EXPECT_TRUE(sees("Interrupted; everything is kept."));
   ASSERT_TRUE(sees("> "));
   type("second\r");
   EXPECT_TRUE(sees("fine"));

@@ -289,7 +289,7 @@ TEST_F(RunCommand, TheModelInsideIsOfferedExactlyItsProfile) {
 TEST_F(RunCommand, SessionsAreListedWithTheirTitles) {
   ModelServer server(commands_then({}, "Hi."));
   EXPECT_EQ(run({"sessions"}).out, "");
-  EXPECT_EQ(run({"show"}).err, "corvid: There is no session yet.\n");
+  EXPECT_EQ(run({"show"}).err, "corvid: There is no session yet. Start one: corvid run \"task\"\n");
   run({"run", "--model", server.url(), "first task"});
   run({"run", "--model", server.url(), "second task"});
   const std::string list = run({"sessions"}).out;

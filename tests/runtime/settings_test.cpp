@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/error.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::runtime {
 namespace {
@@ -88,6 +89,18 @@ TEST(Settings, WhatIsNoTomlIsRefused) {
   }
   EXPECT_NE(refusal("remote.stall_deadline = 0.0001"), "not refused");
   EXPECT_EQ(parse_settings("backend = \"\"", "x").backend, "auto");
+}
+
+TEST(Settings, ALetterThatIsNotAsciiOutsideOfAStringIsRefused) {
+  for (const char* text : {"é = 1", "model é = 1", "Ж = 1", "model = \"x\" é", "あ = 1"}) {
+    EXPECT_TRUE(refusal(text).starts_with("config.toml:1: ")) << text << ": " << refusal(text);
+  }
+  EXPECT_EQ(parse_settings("model = \"é\"  # ü\n", "x").model, "é");
+}
+
+TEST(Settings, AFolderInTheirPlaceIsNotTakenForTheDefaults) {
+  const ScratchFolder folder;
+  EXPECT_THROW(load_settings(folder.path()), RuntimeError);
 }
 
 TEST(Settings, WhatIsPrintedIsReadBackTheSame) {

@@ -57,7 +57,33 @@ TEST(PlainSink, OnlyTheFinalAnswerGoesToTheOutput) {
   sink.receive(event(Notice{"A notice."}));
   sink.receive(event(TurnFinished{model::Stop::end, "3 files", 2}));
   EXPECT_EQ(out.read_all(), "3 files\n");
-  EXPECT_EQ(log.read_all(), "> shell {\"command\": \"ls\\nrm\"}\n  a ...\nA notice.\n");
+  EXPECT_EQ(log.read_all(), "> shell {\"command\": \"ls\\nrm\"}\n  a (and 1 line)\nA notice.\n");
+}
+
+TEST(PlainSink, AResultIsOneLineThatSaysHowACommandEndedUnlessItEndedWell) {
+  Pipe out, log;
+  PlainSink sink(out.writer(), log.writer());
+  for (const char* text :
+       {"3\n[exit 0]", "[exit 0]", "[exit 7]", "a\nb\nc\n[exit 1]", "Edited x."}) {
+    sink.receive(event(CallFinished{"shell", {"c", text, false}}));
+  }
+  EXPECT_EQ(log.read_all(),
+            "  3\n  [exit 0]\n  [exit 7]\n  a (and 2 lines) [exit 1]\n  Edited x.\n");
+}
+
+TEST(PlainSink, AnAnswerThatCannotBeWrittenIsAProblemUnlessTheReaderHasGone) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const Event answer = event(TurnFinished{model::Stop::end, "3 files", 2});
+  const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+  PlainSink to_full_disk(full, STDERR_FILENO);
+  to_full_disk.receive(answer);
+  EXPECT_EQ(to_full_disk.problem(), ENOSPC);
+  ::close(full);
+  Pipe out;
+  PlainSink to_nobody(out.writer(), STDERR_FILENO);
+  out.close_reader();
+  to_nobody.receive(answer);
+  EXPECT_EQ(to_nobody.problem(), 0);
 }
 
 TEST(PlainSink, NothingThatATerminalWouldObeyReachesTheLog) {
