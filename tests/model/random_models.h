@@ -52,14 +52,30 @@ inline std::vector<float> run(Engine& engine, Context& context, std::span<const 
   return all;
 }
 
+// Infinite where a value is no number.
 inline double largest_difference(std::span<const float> a, std::span<const float> b) {
   if (a.size() != b.size()) return INFINITY;
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double difference = std::fabs(static_cast<double>(a[i]) - b[i]);
-    if (!(difference <= largest)) largest = difference;  // NaN counts
+    if (std::isnan(difference)) return INFINITY;
+    largest = std::max(largest, difference);
   }
   return largest;
+}
+
+// Of the logits of the tokens from `first` on and the rows that a vector has of them. Infinite when
+// it has none.
+inline double difference_from(const nlohmann::json& vector, std::span<const float> logits,
+                              std::size_t vocab, std::size_t first = 0) {
+  double largest = -1;
+  for (const auto& [row, values] : vector["logits"].items()) {
+    const std::size_t at = std::stoul(row);
+    if (at < first || (at - first) * vocab >= logits.size()) continue;
+    largest = std::max(largest, largest_difference(logits.subspan((at - first) * vocab, vocab),
+                                                   values.get<std::vector<float>>()));
+  }
+  return largest < 0 ? INFINITY : largest;
 }
 
 // Mean Kullback-Leibler divergence of the distributions that rows of logits give, from `wanted`.
