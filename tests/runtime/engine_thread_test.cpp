@@ -58,10 +58,15 @@ class EngineThreadTest : public testing::Test {
   }
   // Keeps the engine in a step until the promise is kept: what comes meanwhile meets in the next.
   std::shared_ptr<std::promise<void>> hold() {
-    auto gate = std::make_shared<std::promise<void>>();
+    const auto gate = std::make_shared<std::promise<void>>();
+    const auto held = std::make_shared<std::promise<void>>();
     ReplyRequest holder = request('h', words(3, 4), 1);
-    holder.on_progress = [gate](const ReplyRequest::Progress&) { gate->get_future().wait(); };
+    holder.on_progress = [gate, held](const ReplyRequest::Progress&) {
+      held->set_value();
+      gate->get_future().wait();
+    };
     submit(std::move(holder));
+    held->get_future().wait();
     return gate;
   }
   // Plain words, so many tokens of them; never the same text twice.
