@@ -1,8 +1,11 @@
 #include "model/compute/cpu/packed_matrix.h"
 
+#include <sys/mman.h>
+
 #include <bit>
 #include <cassert>
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -155,6 +158,18 @@ void interleave_blocks(Type type, const std::byte* row, int columns, int r, std:
 }
 
 }  // namespace
+
+void* allocate_aligned(std::size_t bytes) {
+  constexpr std::size_t kLine = 64, kLargePage = std::size_t{2} << 20;
+  const std::size_t to = bytes < kLargePage ? kLine : kLargePage;
+  void* const data = std::aligned_alloc(to, (bytes + to - 1) / to * to);
+  if (!data) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  // Whole pages alone: memory behind the end would be taken for nothing.
+  if (to == kLargePage) madvise(data, bytes / to * to, MADV_HUGEPAGE);
+#endif
+  return data;
+}
 
 PackedMatrix::PackedMatrix(const TensorView& tensor, Type type, Team& team)
     : type_(type),

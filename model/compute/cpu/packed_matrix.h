@@ -5,8 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
-#include <new>
 #include <span>
 
 #include "model/compute/cpu/kernels.h"
@@ -16,14 +16,17 @@ namespace corvid::model {
 
 class Team;
 
-// An array that starts on a cache line. Contents are undefined until written.
+// Memory that starts on a cache line; a large block gets pages as large as there are, so that what
+// reads it from end to end seldom waits for an address to be translated.
+void* allocate_aligned(std::size_t bytes);
+
+// An array of such memory. Contents are undefined until written.
 template <class T>
 class Aligned {
  public:
   Aligned() = default;
   explicit Aligned(std::size_t size)
-      : data_(static_cast<T*>(::operator new (size * sizeof(T) + 64, std::align_val_t{64}))),
-        size_(size) {}
+      : data_(static_cast<T*>(allocate_aligned(size * sizeof(T) + 64))), size_(size) {}
 
   // At least `size` elements; contents are lost when it grows.
   void reserve(std::size_t size) {
@@ -35,7 +38,7 @@ class Aligned {
 
  private:
   struct Free {
-    void operator()(T* data) const { ::operator delete (data, std::align_val_t{64}); }
+    void operator()(T* data) const { std::free(data); }
   };
   std::unique_ptr<T, Free> data_;
   std::size_t size_ = 0;
