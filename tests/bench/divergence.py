@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""How far the engine's fast path is from an f32 evaluation of the same file, over random tokens.
+"""How far the engine's fast path is from an f32 evaluation of the same file, over random tokens or,
+with --ids, over those of a text (`corvid tokenize`, `corvid render --ids`).
 
-  divergence.py CORVID MODEL.gguf... [--tokens N] [--kernels NAME] [--rival COMMAND] [--check]
+  divergence.py CORVID MODEL.gguf... [--tokens N | --ids FILE] [--kernels NAME] [--rival COMMAND]
+                [--check]
 Prints the mean Kullback-Leibler divergence of each model's next-token distributions. COMMAND, if
 given, is run as COMMAND MODEL IDS OUT and writes another engine's logits, raw f32 [tokens, vocab];
 llama_logits.cpp is one for llama.cpp. With --check the exit code is 1 when a divergence is above
@@ -36,6 +38,7 @@ def main():
     parser.add_argument("corvid")
     parser.add_argument("models", nargs="+")
     parser.add_argument("--tokens", type=int, default=400)
+    parser.add_argument("--ids", help="a file of token ids, for a model that understands them")
     parser.add_argument("--vocab", type=int, default=512, help="random tokens are below this")
     parser.add_argument("--kernels", default="auto")
     parser.add_argument("--rival")
@@ -45,12 +48,16 @@ def main():
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         ids, out = os.path.join(folder, "ids"), os.path.join(folder, "out")
+        tokens = [draw.randrange(args.vocab) for _ in range(args.tokens)]
+        if args.ids:
+            with open(args.ids, encoding="ascii") as file:
+                tokens = file.read().replace(",", " ").split()
         with open(ids, "w", encoding="ascii") as file:
-            file.write(" ".join(str(draw.randrange(args.vocab)) for _ in range(args.tokens)))
+            file.write(" ".join(map(str, tokens)))
 
         def logits(*command):
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            return log_softmax(out, args.tokens)
+            return log_softmax(out, len(tokens))
 
         for model in args.models:
             own = [args.corvid, "logits", "--model", model, "--tokens", ids, "--out", out,
