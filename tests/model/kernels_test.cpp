@@ -232,9 +232,9 @@ TEST_P(Kernel, ScoresIndexKeys) {
     }
     for (std::uint8_t& code : key_codes) code = static_cast<std::uint8_t>(1 + random_() % 255);
     scalar_.index_q8(codes.data(), offsets.data(), weights.data(), heads, width, key_codes.data(),
-                     key_scales.data(), a.data());
+                     key_scales.data(), key_codes.data(), a.data());
     simd_.index_q8(codes.data(), offsets.data(), weights.data(), heads, width, key_codes.data(),
-                   key_scales.data(), b.data());
+                   key_scales.data(), key_codes.data(), b.data());
     expect_close(b, a, 1e-4f);
   }
 }

@@ -23,7 +23,7 @@ struct Avx512 {
   static constexpr int kWeighHeads = 8;
   static constexpr int kCodePanels = 2;
   static constexpr int kCodeRows[] = {8, 6};
-  static constexpr int kIndexHeads = 5;
+  static constexpr int kIndexHeads = 4;
   static constexpr int kIndexVectors = 4;
   static constexpr bool kUnsignedLevels = true;
 

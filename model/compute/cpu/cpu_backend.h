@@ -126,7 +126,8 @@ class CpuBackend : public Backend {
   void score_ranges(const IndexQuery& query, std::span<const int> rows);
   void score_rows(const IndexQuery& query, std::span<const int> rows);
   void choose(const IndexQuery& query, std::span<const int> rows, std::size_t stride);
-  void score_page(const IndexQuery& query, int slot, const Row& row, int page, float* out) const;
+  void score_page(const IndexQuery& query, int slot, const Row& row, int page, int next,
+                  float* out) const;
   void prepare_index_query(const IndexQuery& query, int row, int slot);
   void prepare_attention(const LatentAttention& attention);
   void multiply_in_two(const PackedMatrix& m, int matrix, const InputRows& in, int first, int at,

@@ -76,7 +76,8 @@ void CpuBackend::prepare_index_query(const IndexQuery& query, int i, int slot) {
   }
 }
 
-void CpuBackend::score_page(const IndexQuery& query, int slot, const Row& row, int page,
+// `next` is the page that this thread will score after it, or the same.
+void CpuBackend::score_page(const IndexQuery& query, int slot, const Row& row, int page, int next,
                             float* out) const {
   const int width = pages_.shape().index;
   const std::size_t at = static_cast<std::size_t>(slot) * query.heads;
@@ -85,26 +86,28 @@ void CpuBackend::score_page(const IndexQuery& query, int slot, const Row& row, i
     kernels_.index_f32(index_query_.data() + at * width, index_weights_.data() + at, query.heads,
                        width, reinterpret_cast<const float*>(keys), out);
   } else {
-    kernels_.index_q8(index_codes_.data() + at * width, index_offsets_.data() + at,
-                      index_weights_.data() + at, query.heads, width,
-                      reinterpret_cast<const std::uint8_t*>(keys),
-                      pages_.key_scales(row.pages[page], query.layer), out);
+    kernels_.index_q8(
+        index_codes_.data() + at * width, index_offsets_.data() + at, index_weights_.data() + at,
+        query.heads, width, reinterpret_cast<const std::uint8_t*>(keys),
+        pages_.key_scales(row.pages[page], query.layer),
+        reinterpret_cast<const std::uint8_t*>(pages_.keys(row.pages[next], query.layer)), out);
   }
 }
 
 void CpuBackend::score_ranges(const IndexQuery& query, std::span<const int> rows) {
-  constexpr int kPages = 4;
   int longest = 0;
   for (int i : rows) longest = std::max(longest, pages_for(batch_[i].position + 1));
   const std::size_t stride = static_cast<std::size_t>(longest) * kPageTokens;
-  const int pieces = (longest + kPages - 1) / kPages;
+  const int pages = std::clamp(longest / (team_.size() * 8), 4, 16);  // of a piece
+  const int pieces = (longest + pages - 1) / pages;
   scores_.reserve(rows.size() * stride);
   team_.each(static_cast<int>(rows.size()) * pieces, [&](int piece, int) {
-    const int slot = piece / pieces, first = piece % pieces * kPages;
+    const int slot = piece / pieces, first = piece % pieces * pages;
     const Row& row = batch_[rows[slot]];
-    const int end = std::min(first + kPages, pages_for(row.position + 1));
+    const int end = std::min(first + pages, pages_for(row.position + 1));
     for (int page = first; page < end; ++page) {
-      score_page(query, slot, row, page, scores_.data() + slot * stride + page * kPageTokens);
+      score_page(query, slot, row, page, std::min(page + 1, end - 1),
+                 scores_.data() + slot * stride + page * kPageTokens);
     }
   });
   choose(query, rows, stride);
@@ -163,7 +166,8 @@ void CpuBackend::score_rows(const IndexQuery& query, std::span<const int> rows) 
       for (int slot = first; slot < end; ++slot) {
         const Row& row = batch_[rows[slot]];
         if (page >= pages_for(row.position + 1)) continue;
-        score_page(query, slot, row, page, scores + (slot - first) * stride + page * kPageTokens);
+        score_page(query, slot, row, page, page,
+                   scores + (slot - first) * stride + page * kPageTokens);
       }
     }
     for (int slot = first; slot < end; ++slot) {

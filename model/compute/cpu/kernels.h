@@ -80,9 +80,10 @@ struct Kernels {
                     const float* keys, float* scores);
   // The same with codes: keys [width / 4][64][4] u8 = code + 128; scores are multiplied by
   // key_scales; query scales are part of `weights`; offsets[h] = -128 * (sum of query codes).
+  // `next` are the keys that will be scored after these, on their way from memory meanwhile.
   void (*index_q8)(const std::int8_t* query, const std::int32_t* offsets, const float* weights,
                    int heads, int width, const std::uint8_t* keys, const float* key_scales,
-                   float* scores);
+                   const std::uint8_t* next, float* scores);
 };
 
 // A set's functions for every type that can be multiplied; kernel_of<type>() is the one of a type.

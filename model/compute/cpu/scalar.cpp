@@ -241,7 +241,7 @@ void index_f32(const float* query, const float* weights, int heads, int width, c
 
 void index_q8(const std::int8_t* query, const std::int32_t* offsets, const float* weights,
               int heads, int width, const std::uint8_t* keys, const float* key_scales,
-              float* scores) {
+              const std::uint8_t*, float* scores) {
   for (int t = 0; t < 64; ++t) {
     float score = 0;
     for (int h = 0; h < heads; ++h) {

@@ -40,9 +40,7 @@ struct Packed {
     for (int i = 0; i < f.block_bytes(); i += 64) __builtin_prefetch(block(b) + kAhead + i);
     if (64 * b < f.head_bytes()) __builtin_prefetch(chunk + kAhead + 64 * b);
   }
-  const std::byte* block(int b) const {
-    return chunk + f.head_bytes() + b * f.block_bytes();
-  }
+  const std::byte* block(int b) const { return chunk + f.head_bytes() + b * f.block_bytes(); }
   static Bytes plane(const std::byte* block, int plane, int part) {
     return V::load_bytes(block + plane * kPlane + part * 4 * V::kLanes);
   }
@@ -351,10 +349,11 @@ void quantize(const float* values, int n, std::int8_t* codes, InputBlock* blocks
   }
 }
 
-// H heads against kIndexVectors * kLanes keys of a page.
+// H heads against kIndexVectors * kLanes keys of a page; a cache line of `next` for every four.
 template <class V, int H>
 inline void index_heads(const std::int8_t* query, const std::int32_t* offsets, const float* weights,
-                        int width, const std::uint8_t* keys, typename V::F* scores) {
+                        int width, const std::uint8_t* keys, const std::uint8_t* next,
+                        typename V::F* scores) {
   constexpr int N = V::kIndexVectors;
   typename V::Words dots[H][N];
 #pragma GCC unroll 64
@@ -363,6 +362,7 @@ inline void index_heads(const std::int8_t* query, const std::int32_t* offsets, c
     for (int n = 0; n < N; ++n) dots[a][n] = V::words(V::kUnsignedLevels ? offsets[a] : 0);
   }
   for (int g = 0; g < width / 4; ++g) {
+    __builtin_prefetch(next + g * 64);
     typename V::Bytes k[N];
 #pragma GCC unroll 64
     for (int n = 0; n < N; ++n) {
@@ -389,18 +389,22 @@ inline void index_heads(const std::int8_t* query, const std::int32_t* offsets, c
 template <class V>
 void index_q8(const std::int8_t* query, const std::int32_t* offsets, const float* weights,
               int heads, int width, const std::uint8_t* keys, const float* key_scales,
-              float* scores) {
+              const std::uint8_t* next, float* scores) {
   constexpr int H = V::kIndexHeads, N = V::kIndexVectors;
+  const int share = width / 4 * 64;  // of `next`, which goes to as many as four groups of heads
+  const std::uint8_t* const last = next + 3 * share;
   for (int t = 0; t < kPageKeys; t += N * V::kLanes) {
     typename V::F sums[N];
     for (int n = 0; n < N; ++n) sums[n] = V::zero();
+    const auto some = [&]<int n>(std::integral_constant<int, n>, int h)
+        __attribute__((always_inline)) {
+      index_heads<V, n>(query + h * width, offsets + h, weights + h, width, keys + 4 * t, next,
+                        sums);
+      if (next < last) next += share;
+    };
     int h = 0;
-    for (; h + H <= heads; h += H) {
-      index_heads<V, H>(query + h * width, offsets + h, weights + h, width, keys + 4 * t, sums);
-    }
-    for (; h < heads; ++h) {
-      index_heads<V, 1>(query + h * width, offsets + h, weights + h, width, keys + 4 * t, sums);
-    }
+    for (; h + H <= heads; h += H) some(std::integral_constant<int, H>{}, h);
+    for (; h < heads; ++h) some(std::integral_constant<int, 1>{}, h);
     for (int n = 0; n < N; ++n) {
       const int at = t + n * V::kLanes;
       V::store(scores + at, V::mul(sums[n], V::load(key_scales + at)));

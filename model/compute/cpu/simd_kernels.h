@@ -154,9 +154,10 @@ inline typename V::F load_cached(const void* row, int i) {
   }
 }
 
-// scores[h][t] for H heads and K tokens; no sum leaves the registers before it is complete.
+// scores[h][t] for H heads and K tokens; no sum leaves the registers before it is complete. The
+// first heads have the rows of the tokens `next` and after on their way from memory meanwhile.
 template <class V, class T, int H, int K>
-inline void score_block(const AttentionTile& tile, int h, int t, float* scores) {
+inline void score_block(const AttentionTile& tile, int h, int t, int next, float* scores) {
   typename V::F sums[H][K];
 #pragma GCC unroll 64
   for (int i = 0; i < H * K; ++i) (&sums[0][0])[i] = V::zero();
@@ -166,6 +167,7 @@ inline void score_block(const AttentionTile& tile, int h, int t, float* scores) 
     for (int a = 0; a < H; ++a) q[a] = V::load(tile.query + std::ptrdiff_t{h + a} * tile.width + i);
 #pragma GCC unroll 64
     for (int b = 0; b < K; ++b) {
+      if (h == 0) __builtin_prefetch(static_cast<const T*>(tile.rows[next + b]) + i);
       const auto c = load_cached<V, T>(tile.rows[t + b], i);
 #pragma GCC unroll 64
       for (int a = 0; a < H; ++a) sums[a][b] = V::fma(q[a], c, sums[a][b]);
@@ -181,8 +183,10 @@ inline void score_block(const AttentionTile& tile, int h, int t, float* scores) 
 template <class V, class T, int H>
 inline void score_heads(const AttentionTile& tile, int h, float* scores) {
   int t = 0;
-  for (; t + 4 <= tile.n; t += 4) score_block<V, T, H, 4>(tile, h, t, scores);
-  for (; t < tile.n; ++t) score_block<V, T, H, 1>(tile, h, t, scores);
+  for (; t + 4 <= tile.n; t += 4) {
+    score_block<V, T, H, 4>(tile, h, t, t + 8 <= tile.n ? t + 4 : t, scores);
+  }
+  for (; t < tile.n; ++t) score_block<V, T, H, 1>(tile, h, t, t, scores);
 }
 
 template <class V>
