@@ -8,19 +8,23 @@ namespace corvid::model {
 namespace {
 
 constexpr float kMaxHalf = 65504;
+constexpr std::size_t kBlockBytes = 4 << 20;  // of several pages: it gets large pages of memory
 
 }  // namespace
 
 void KvPages::reserve(int n_pages) {
   while (static_cast<int>(pages_.size()) < n_pages) {
-    Aligned<std::byte> page(layout_.page_bytes());
-    std::memset(page.data(), 0, layout_.page_bytes());
-    pages_.push_back(std::move(page));
+    const std::size_t bytes = layout_.page_bytes();
+    const std::size_t in_block = std::max<std::size_t>(kBlockBytes / bytes, 1);
+    const std::size_t at = pages_.size() % in_block;
+    if (at == 0) blocks_.emplace_back(in_block * bytes);
+    pages_.push_back(blocks_.back().data() + at * bytes);
+    std::memset(pages_.back(), 0, bytes);
   }
 }
 
 void KvPages::copy(int from, int to) {
-  std::memcpy(pages_[to].data(), pages_[from].data(), layout_.page_bytes());
+  std::memcpy(pages_[to], pages_[from], layout_.page_bytes());
 }
 
 void KvPages::put_row(int page, int layer, int slot, const float* values) {

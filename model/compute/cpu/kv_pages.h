@@ -24,10 +24,10 @@ class KvPages {
   void reserve(int n_pages);
   void copy(int from, int to);
   void read(int page, int n_tokens, std::byte* out) const {
-    layout_.read(pages_[page].data(), n_tokens, out);
+    layout_.read(pages_[page], n_tokens, out);
   }
   void write(int page, int n_tokens, const std::byte* in) {
-    layout_.write(pages_[page].data(), n_tokens, in);
+    layout_.write(pages_[page], n_tokens, in);
   }
 
   const std::byte* row(int page, int layer, int slot) const {
@@ -43,12 +43,11 @@ class KvPages {
   void put_key(int page, int layer, int slot, const float* key);     // [index]; fast: rotated
 
  private:
-  std::byte* at(int page, int layer) const {
-    return pages_[page].data() + layer * layout_.layer_bytes;
-  }
+  std::byte* at(int page, int layer) const { return pages_[page] + layer * layout_.layer_bytes; }
 
   KvLayout layout_;
-  std::vector<Aligned<std::byte>> pages_;
+  std::vector<Aligned<std::byte>> blocks_;
+  std::vector<std::byte*> pages_;  // in the blocks
 };
 
 // In place, orthonormal; n a power of two.
