@@ -114,10 +114,13 @@ bool is_http_url(std::string_view url) {
 }
 
 bool is_loopback(std::string_view url) {
-  const std::string host = lower(std::string(authority(url)));
-  const std::string name = host.substr(0, host.find(':'));
-  return name == "localhost" || host.starts_with("[::1]") ||
-         (host.starts_with("127.") && name.find_first_not_of("0123456789.") == name.npos);
+  std::string host = lower(std::string(authority(url)));
+  const std::size_t colon = host.rfind(':');
+  const bool has_port =
+      colon != host.npos && host.find_first_not_of("0123456789", colon + 1) == host.npos;
+  if (has_port) host.resize(colon);
+  return host == "localhost" || host == "[::1]" ||
+         (host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos);
 }
 
 std::optional<std::vector<McpMirror>> read_mirrors(const ordered_json& schema) {

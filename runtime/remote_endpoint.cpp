@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "plugins/mcp_headers.h"
 #include "runtime/error.h"
 
 namespace corvid::runtime {
@@ -74,9 +75,7 @@ Endpoint parse_endpoint(std::string_view url) {
   if (endpoint.host.empty()) refuse("it names no host");
   if (contains(endpoint.host, "@")) refuse("a key does not belong into a URL");
   endpoint.base = std::string(url) + (slash == std::string_view::npos ? "/v1" : "");
-  const std::string& host = endpoint.host;
-  endpoint.is_loopback = host == "localhost" || host.starts_with("localhost:") ||
-                         host.starts_with("127.") || host.starts_with("[::1]");
+  endpoint.is_loopback = plugins::is_loopback(endpoint.base);
   return endpoint;
 }
 

@@ -72,8 +72,10 @@ TEST(McpHeaders, AddressesOfThisMachineAreToldFromOthers) {
                           "http://[::1]:99/mcp"}) {
     EXPECT_TRUE(is_loopback(url)) << url;
   }
-  for (const char* url : {"http://localhost.evil.example/", "https://127.0.0.1.evil.example/",
-                          "http://evil.example/localhost", "http://10.0.0.1"}) {
+  for (const char* url :
+       {"http://localhost.evil.example/", "https://127.0.0.1.evil.example/",
+        "http://evil.example/localhost", "http://10.0.0.1", "http://127.evil.example/",
+        "http://[::1].evil.example/", "http://localhost:pass@evil.example/"}) {
     EXPECT_FALSE(is_loopback(url)) << url;
   }
 }

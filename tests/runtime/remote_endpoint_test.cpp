@@ -20,6 +20,8 @@ TEST(RemoteEndpoint, ReadsUrls) {
   EXPECT_EQ(named.base, "http://127.0.0.1:1/v1");
   EXPECT_TRUE(named.is_loopback);
   EXPECT_FALSE(parse_endpoint("http://example.org").is_loopback);
+  EXPECT_FALSE(parse_endpoint("http://127.evil.example:80/v1").is_loopback);
+  EXPECT_FALSE(parse_endpoint("http://[::1].evil.example/v1").is_loopback);
 }
 
 TEST(RemoteEndpoint, RefusesUrlsThatWouldNotWork) {
