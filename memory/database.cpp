@@ -53,21 +53,62 @@ std::uintmax_t space_bytes(const std::filesystem::path& folder) {
   return error ? UINTMAX_MAX : space.available;
 }
 
+std::unique_ptr<SQLite::Database> open_to_write(const std::filesystem::path& file,
+                                                std::span<const char* const> migrations) {
+  auto database =
+      std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE, kBusyTimeoutMs);
+  refuse_newer(file, version_of(*database), static_cast<int>(migrations.size()));
+  database->exec("PRAGMA journal_mode = WAL");
+  database->exec("PRAGMA synchronous = FULL");
+  database->exec("PRAGMA foreign_keys = ON");
+  migrate(*database, file, migrations);
+  return database;
+}
+
+std::string uri_of(const std::filesystem::path& file) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string uri = "file:";
+  for (const unsigned char c : std::filesystem::absolute(file).string()) {
+    if (c == '%' || c == '?' || c == '#') {
+      uri.append({'%', kDigits[c >> 4], kDigits[c & 15]});
+    } else {
+      uri += static_cast<char>(c);
+    }
+  }
+  return uri;
+}
+
+// Null when that does not work either. Where nothing waits in a -wal file the database is all there
+// is, and SQLite is told to make no files for those who write at the same time.
+std::unique_ptr<SQLite::Database> open_to_read(const std::filesystem::path& file, int version) {
+  try {
+    const bool has_wal = std::filesystem::exists(file.string() + "-wal");
+    auto database = std::make_unique<SQLite::Database>(
+        uri_of(file) + (has_wal ? "" : "?immutable=1"), SQLite::OPEN_READONLY | SQLite::OPEN_URI,
+        kBusyTimeoutMs);
+    return version_of(*database) == version ? std::move(database) : nullptr;
+  } catch (const SQLite::Exception&) {
+    return nullptr;
+  }
+}
+
+bool is_denied(const SQLite::Exception& error) {
+  const int code = error.getErrorCode();
+  return code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_PERM;
+}
+
 }  // namespace
 
 std::unique_ptr<SQLite::Database> open_database(const std::filesystem::path& file,
                                                 std::span<const char* const> migrations) {
   create_private(file);
   try {
-    auto database =
-        std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE, kBusyTimeoutMs);
-    refuse_newer(file, version_of(*database), static_cast<int>(migrations.size()));
-    database->exec("PRAGMA journal_mode = WAL");
-    database->exec("PRAGMA synchronous = FULL");
-    database->exec("PRAGMA foreign_keys = ON");
-    migrate(*database, file, migrations);
-    return database;
+    return open_to_write(file, migrations);
   } catch (const SQLite::Exception& error) {
+    if (is_denied(error)) {
+      auto database = open_to_read(file, static_cast<int>(migrations.size()));
+      if (database) return database;
+    }
     throw MemoryError(explain(file, error));
   }
 }

@@ -2,8 +2,9 @@
 // timeout, readable by its owner only.
 //
 // The schema's version is `PRAGMA user_version`; a migration is one SQL script and one transaction,
-// so a crash leaves either version. A file of a newer version is refused untouched. Synchronous;
-// one thread at a time. Throws MemoryError that names the file and says what to do.
+// so a crash leaves either version. A file of a newer version is refused untouched. A file that
+// cannot be written is opened for reading: what would write to it throws. Synchronous; one thread
+// at a time. Throws MemoryError that names the file and says what to do.
 #pragma once
 
 #include <SQLiteCpp/Database.h>

@@ -40,9 +40,19 @@ std::string indented(const std::string& text) {
   return lines + "\n";
 }
 
+// Null where there was no session yet; nothing is made there.
+std::unique_ptr<memory::Journal> open_journal() {
+  const std::filesystem::path file = sessions_file();
+  std::error_code error;
+  const auto status = std::filesystem::status(file, error);
+  if (status.type() == std::filesystem::file_type::not_found) return nullptr;
+  return memory::Journal::open(file);
+}
+
 void print_sessions(int limit) {
-  const auto journal = memory::Journal::open(sessions_file());
-  const std::vector<memory::SessionInfo> sessions = journal->list(limit);
+  const auto journal = open_journal();
+  std::vector<memory::SessionInfo> sessions;
+  if (journal) sessions = journal->list(limit);
   if (sessions.empty()) std::cerr << "There is no session yet. Start one: corvid run \"task\"\n";
   for (const memory::SessionInfo& session : sessions) {
     std::string title = harmless(session.title);
@@ -103,8 +113,8 @@ Json step_json(const memory::Step& step) {
 }
 
 void print_session(const std::string& id, bool as_json) {
-  const auto journal = memory::Journal::open(sessions_file());
-  const auto found = journal->find(id);
+  const auto journal = open_journal();
+  const auto found = journal ? journal->find(id) : std::nullopt;
   if (!found && id.empty())
     throw RuntimeError("There is no session yet. Start one: corvid run \"task\"", kUsage);
   if (!found)

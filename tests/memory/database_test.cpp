@@ -2,9 +2,15 @@
 
 #include <SQLiteCpp/Statement.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
+#include <functional>
 
 #include "memory/error.h"
 #include "tests/scratch_folder.h"
@@ -42,6 +48,48 @@ TEST(Database, IsDurableAndPrivate) {
     ASSERT_EQ(stat((folder / name).c_str(), &status), 0) << name;
     EXPECT_EQ(status.st_mode & 0777, 0600u) << name;
   }
+}
+
+// In namespaces that end with the child, the folder is on a file system that cannot be written: 0
+// when `look` holds there, 1 when it does not, 77 without namespaces.
+int on_a_read_only_disk(const std::filesystem::path& folder, const std::function<bool()>& look) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool made =
+        unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+        mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+        mount(nullptr, folder.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0;
+    _exit(!made ? 77 : look() ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Database, WhatCannotBeWrittenIsRead) {
+  ScratchFolder folder;
+  open_database(folder / "100% b?rds#.db", kFirst);
+  const auto reads = [&](std::span<const char* const> migrations) {
+    try {
+      auto database = open_database(folder / "100% b?rds#.db", migrations);
+      if (database->execAndGet("SELECT name FROM birds").getString() != "rook") return false;
+      database->exec("DELETE FROM birds");
+      return false;
+    } catch (const SQLite::Exception& error) {
+      return error.getErrorCode() == SQLITE_READONLY;
+    } catch (const MemoryError& error) {
+      return migrations.size() == 2 &&
+             std::string(error.what()).find("writing") != std::string::npos;
+    }
+  };
+  const int known = on_a_read_only_disk(folder.path(), [&] { return reads(kFirst); });
+  if (known == 77) GTEST_SKIP() << "cannot make a namespace";
+  EXPECT_EQ(known, 0);
+  EXPECT_EQ(on_a_read_only_disk(folder.path(), [&] { return reads(kSecond); }), 0)
+      << "an older one";
+  const auto writer = open_database(folder / "100% b?rds#.db", kFirst);  // leaves a -wal
+  writer->exec("UPDATE birds SET name = 'rook'");
+  EXPECT_EQ(on_a_read_only_disk(folder.path(), [&] { return reads(kFirst); }), 0) << "in use";
 }
 
 TEST(Database, MigratesAnOlderFileAndKeepsItsRows) {
