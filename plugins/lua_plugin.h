@@ -3,7 +3,7 @@
 // on_prompt, on_stop).
 //
 // Each plugin has a machine of its own (sandbox/lua_vm) and beside the language: read, write, list,
-// search, json, log(text), state.get(key), state.set(key, value), and run{command...} when it
+// find, search, json, log(text), state.get(key), state.set(key, value), and run{command...} when it
 // declares needs = {"run"}. One call at a time runs in a machine, the others wait. A plugin.lua
 // that fails is a PluginError.
 #pragma once

@@ -1,7 +1,8 @@
 -- A plugin for Corvid. It returns what it brings; `corvid plugins check FOLDER` says whether it can
 -- be loaded. Beside the Lua language there are: read(path), write(path, text), list(path),
--- search{pattern=, path=, glob=}, json.encode, json.decode, log(text), state.get(key),
--- state.set(key, value), and run{argv={...}} or run{command="..."} with needs = {"run"}.
+-- find(glob, path), search{pattern=, path=, glob=}, json.encode, json.decode, log(text),
+-- state.get(key), state.set(key, value), and run{argv={...}} or run{command="..."} with
+-- needs = {"run"}.
 
 local function count_words(arguments)
   local _, words = read(arguments.path):gsub("%S+", "")

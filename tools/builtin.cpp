@@ -11,6 +11,7 @@ std::vector<std::unique_ptr<Tool>> builtin_tools() {
   tools.push_back(make_write_tool());
   tools.push_back(make_edit_tool());
   tools.push_back(make_search_tool());
+  tools.push_back(make_find_tool());
   tools.push_back(make_lua_tool());
   return tools;
 }

@@ -13,6 +13,7 @@ std::unique_ptr<Tool> make_read_tool();
 std::unique_ptr<Tool> make_write_tool();
 std::unique_ptr<Tool> make_edit_tool();
 std::unique_ptr<Tool> make_search_tool();
+std::unique_ptr<Tool> make_find_tool();
 std::unique_ptr<Tool> make_lua_tool();
 
 // What work on the pool comes to, before it is the result of a call.

@@ -128,8 +128,8 @@ bool glob_matches(std::string_view pattern, std::string_view path) {
 }
 
 bool path_fits(std::string_view glob, std::string_view path) {
-  if (glob.starts_with("./")) glob.remove_prefix(2);
   const bool any_folder = glob.find('/') == glob.npos;
+  if (glob.starts_with("./")) glob.remove_prefix(2);
   const std::string_view subject = any_folder ? path.substr(path.rfind('/') + 1) : path;
   const std::vector<std::string> globs = alternatives(glob);
   return std::any_of(globs.begin(), globs.end(),
@@ -162,12 +162,6 @@ std::vector<IgnoreRules::Rule> IgnoreRules::parse(std::string_view lines, std::s
 
 void IgnoreRules::add(std::string_view lines, std::string_view folder) {
   for (Rule& rule : parse(lines, folder)) rules_.push_back(std::move(rule));
-}
-
-void IgnoreRules::add_unanchored(std::string_view lines) {
-  for (Rule& rule : parse(lines, "")) {
-    if (rule.anywhere) rules_.push_back(std::move(rule));
-  }
 }
 
 bool IgnoreRules::ignores(std::string_view path, bool is_folder) const {

@@ -22,8 +22,6 @@ class IgnoreRules {
   // The lines of the .gitignore file in `folder` ("" is the top, else "a/b"). Add from the top
   // down: later rules win.
   void add(std::string_view lines, std::string_view folder);
-  // Of the lines of a folder above the top: only the rules for a name in any folder.
-  void add_unanchored(std::string_view lines);
 
   // For a path whose parent folders are not ignored. `path` is relative to the top.
   bool ignores(std::string_view path, bool is_folder) const;

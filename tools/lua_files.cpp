@@ -53,13 +53,31 @@ ordered_json list(const sandbox::Files& files, const ordered_json& arguments) {
   return entries;
 }
 
+// Throws the sentence when nothing could be looked for.
+std::vector<SearchHit> hits_of(const sandbox::Files& files, SearchRequest request,
+                               const std::stop_token& stop) {
+  request.max_hits = kMaxHits;
+  auto outcome = search_files(files, request, stop);
+  if (const auto* error = std::get_if<std::string>(&outcome)) throw std::runtime_error(*error);
+  return std::move(std::get<SearchOutcome>(outcome).hits);
+}
+
+ordered_json find(const sandbox::Files& files, const ordered_json& arguments,
+                  const std::stop_token& stop) {
+  SearchRequest request;
+  request.glob = text_argument(arguments, 0, "glob");
+  if (arguments.size() > 1) request.path = text_argument(arguments, 1, "path");
+  ordered_json paths = ordered_json::array();
+  for (SearchHit& hit : hits_of(files, request, stop)) paths.push_back(std::move(hit.path));
+  return paths;
+}
+
 ordered_json search(const sandbox::Files& files, const ordered_json& arguments,
                     const std::stop_token& stop) {
   if (arguments.empty() || !arguments[0].is_object()) {
     throw std::runtime_error("search takes a table: {pattern=, path=, glob=}");
   }
   SearchRequest request;
-  request.max_hits = kMaxHits;
   for (const auto& [key, value] : arguments[0].items()) {
     if (key != "pattern" && key != "path" && key != "glob") {
       throw std::runtime_error("search does not know `" + key + "`");
@@ -69,10 +87,8 @@ ordered_json search(const sandbox::Files& files, const ordered_json& arguments,
   request.pattern = arguments[0].value("pattern", "");
   request.path = arguments[0].value("path", "");
   request.glob = arguments[0].value("glob", "");
-  const auto outcome = search_files(files, request, stop);
-  if (const auto* error = std::get_if<std::string>(&outcome)) throw std::runtime_error(*error);
   ordered_json hits = ordered_json::array();
-  for (const SearchHit& hit : std::get<SearchOutcome>(outcome).hits) {
+  for (const SearchHit& hit : hits_of(files, request, stop)) {
     ordered_json found = {{"path", hit.path}};
     if (hit.line > 0) found["line"] = hit.line, found["text"] = hit.text;
     hits.push_back(std::move(found));
@@ -86,6 +102,8 @@ void add_file_functions(sandbox::LuaVm& vm, LuaFiles lent) {
   vm.add_function("read", [lent](const ordered_json& a) { return read(lent.files(), a); });
   vm.add_function("write", [lent](const ordered_json& a) { return write(lent.files(), a); });
   vm.add_function("list", [lent](const ordered_json& a) { return list(lent.files(), a); });
+  vm.add_function("find",
+                  [lent](const ordered_json& a) { return find(lent.files(), a, lent.stop()); });
   vm.add_function("search",
                   [lent](const ordered_json& a) { return search(lent.files(), a, lent.stop()); });
 }

@@ -1,4 +1,4 @@
-// The file functions that scripts get: read, write, list and search, under the same policy and
+// What scripts do with files: read, write, list, find and search, under the same policy and
 // with the same limits as the tools of these names.
 #pragma once
 

@@ -37,13 +37,18 @@ class Search {
         stop_(std::move(stop)),
         deadline_(Clock::now() + request.time) {}
 
-  // `path` as the model gave it; `relative` is the same seen from the top of the search.
-  void folder(const std::string& path, const std::string& relative, const IgnoreRules& above,
-              int depth);
+  // A folder at `place`, below others that have the rules.
+  void start(const std::string& path, const std::string& place, const IgnoreRules& above) {
+    place_ = place;
+    folder(path, "", above, 0);
+  }
   void file(const std::string& path, const std::string& relative);
   SearchOutcome finish();
 
  private:
+  // `path` as the model gave it; `relative` is the same seen from the top of the search.
+  void folder(const std::string& path, const std::string& relative, const IgnoreRules& above,
+              int depth);
   bool full();
   void lines_of(const std::string& path, const std::string& bytes);
   void note(const std::string& sentence) {
@@ -56,6 +61,7 @@ class Search {
   std::optional<Regex> regex_;
   std::stop_token stop_;
   Clock::time_point deadline_;
+  std::string place_;  // of the top of the search, for the rules
   SearchOutcome outcome_;
   int skipped_large_ = 0, skipped_denied_ = 0;
 };
@@ -89,11 +95,17 @@ void Search::folder(const std::string& path, const std::string& relative, const 
   }
   IgnoreRules rules = above;
   const auto own = files_.read(joined(path, ".gitignore"), kMaxRulesBytes);
-  if (const auto* lines = std::get_if<FileBytes>(&own)) rules.add(lines->bytes, relative);
+  if (const auto* lines = std::get_if<FileBytes>(&own)) {
+    rules.add(lines->bytes, relative.empty() ? place_ : joined(place_, relative));
+  }
   for (const FolderEntry& entry : entries) {
     const std::string name = entry.path.string();
     const std::string below = relative.empty() ? name : relative + "/" + name;
-    if (name == ".git" || rules.ignores(below, entry.is_folder)) continue;
+    if (name == ".git") continue;
+    if (rules.ignores(joined(place_, below), entry.is_folder)) {
+      ++outcome_.ignored;
+      continue;
+    }
     if (full()) return;
     if (!entry.is_folder)
       file(joined(path, name), below);
@@ -105,8 +117,9 @@ void Search::folder(const std::string& path, const std::string& relative, const 
 }
 
 void Search::file(const std::string& path, const std::string& relative) {
-  if (!request_.glob.empty() && !path_fits(request_.glob, relative)) return;
-  ++outcome_.files;
+  const bool fits = request_.glob.empty() || path_fits(request_.glob, relative);
+  if (fits || !regex_) ++outcome_.files;
+  if (!fits) return;
   if (!regex_) {
     outcome_.hits.push_back({path, 0, {}});
     return;
@@ -155,28 +168,59 @@ SearchOutcome Search::finish() {
   return std::move(outcome_);
 }
 
-// The rules of the folders between the workspace and the folder searched, seen from the latter.
-IgnoreRules rules_above(const sandbox::Files& files, const std::string& path) {
+// Where a folder lies below the one whose rules are the first to count: the workspace, or for an
+// absolute path the repository around it.
+struct Place {
+  std::filesystem::path top;       // "": the workspace
+  std::filesystem::path relative;  // "": the top itself
+};
+
+std::optional<Place> place_of(const sandbox::Files& files, const std::filesystem::path& path) {
+  std::filesystem::path folder = path.lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();  // "a/" is "a"
+  if (!folder.is_absolute()) {
+    if (folder.empty() || *folder.begin() == "..") return std::nullopt;
+    return Place{"", folder == "." ? "" : folder};
+  }
+  for (std::filesystem::path top = folder;; top = top.parent_path()) {
+    const auto read = files.read(top / ".git", 0);
+    const auto* error = std::get_if<FileError>(&read);
+    const bool there = !error || error->kind == FileError::Kind::is_folder;
+    if (there) return Place{top, top == folder ? "" : folder.lexically_relative(top)};
+    if (top == top.root_path()) return std::nullopt;
+  }
+}
+
+// The rules of the folders above the place.
+IgnoreRules rules_above(const sandbox::Files& files, const Place& place) {
   IgnoreRules rules;
-  const std::filesystem::path relative(path);
-  if (relative.is_absolute() || path.starts_with("..")) return rules;
-  // Anchored rules of folders above mean other folders; those for names anywhere are what counts.
   std::filesystem::path folder;
-  for (const auto& part : relative.lexically_normal()) {
-    if (part != "." && !part.empty()) {
-      const auto read = files.read(folder / ".gitignore", kMaxRulesBytes);
-      if (const auto* lines = std::get_if<FileBytes>(&read)) rules.add_unanchored(lines->bytes);
-      folder /= part;
+  for (const auto& part : place.relative) {
+    const auto read = files.read(place.top / folder / ".gitignore", kMaxRulesBytes);
+    if (const auto* lines = std::get_if<FileBytes>(&read)) {
+      rules.add(lines->bytes, folder.generic_string());
     }
+    folder /= part;
   }
   return rules;
+}
+
+// "/a/b/*/c.h" is "*/c.h" in "/a/b", whatever the path is.
+SearchRequest with_its_folder(SearchRequest request) {
+  if (!request.glob.starts_with('/')) return request;
+  const std::size_t special = std::min(request.glob.find_first_of("*?[{\\"), request.glob.size());
+  const std::size_t slash = request.glob.rfind('/', special - 1);
+  request.path = slash == 0 ? "/" : request.glob.substr(0, slash);
+  request.glob = "./" + request.glob.substr(slash + 1);
+  return request;
 }
 
 }  // namespace
 
 std::variant<SearchOutcome, std::string> search_files(const sandbox::Files& files,
-                                                      const SearchRequest& request,
+                                                      const SearchRequest& given,
                                                       std::stop_token stop) {
+  const SearchRequest request = with_its_folder(given);
   std::optional<Regex> regex;
   if (!request.pattern.empty()) {
     auto compiled = Regex::compile(request.pattern);
@@ -190,11 +234,37 @@ std::variant<SearchOutcome, std::string> search_files(const sandbox::Files& file
   const auto probe = files.read(path, 0);
   if (const auto* error = std::get_if<FileError>(&probe)) {
     if (error->kind != FileError::Kind::is_folder) return error->message;
-    search.folder(path == "." ? "" : path, "", rules_above(files, path), 0);
+    const Place place = place_of(files, path).value_or(Place());
+    search.start(path == "." ? "" : path, place.relative.generic_string(),
+                 rules_above(files, place));
   } else {
     search.file(path, path);
   }
   return search.finish();
+}
+
+std::string plural(std::size_t n, std::string_view noun) {
+  const std::string_view ending = n == 1 ? "" : noun.ends_with("h") ? "es" : "s";
+  return std::to_string(n) + " " + std::string(noun) + std::string(ending);
+}
+
+std::string text_of(const SearchOutcome& outcome, const std::string& counted,
+                    std::size_t budget_bytes) {
+  constexpr std::size_t kForTheLastLine = 400;
+  std::string text;
+  std::size_t shown = 0;
+  for (const SearchHit& hit : outcome.hits) {
+    std::string line = visible_name(hit.path);
+    if (hit.line > 0) line += ":" + std::to_string(hit.line) + ":" + escape_invalid(hit.text);
+    if (text.size() + line.size() + kForTheLastLine > budget_bytes) break;
+    text += line + "\n";
+    ++shown;
+  }
+  text += "[" + counted;
+  if (shown < outcome.hits.size()) text += ", the first " + std::to_string(shown) + " shown";
+  text += ".";
+  for (const std::string& note : outcome.notes) text += " " + note;
+  return text + "]";
 }
 
 }  // namespace corvid::tools

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace corvid::tools {
 struct SearchRequest {
   std::string pattern;  // regular expression; empty: list the files
   std::string path;     // folder or file; empty: the workspace
-  std::string glob;     // files to look at; empty: all
+  std::string glob;     // files to look at, relative to `path`; empty: all. An absolute one names
+                        // its own folder
   int max_hits = 200;
   int max_files = 100'000;
   std::chrono::milliseconds time{20'000};
@@ -32,7 +34,8 @@ struct SearchHit {
 
 struct SearchOutcome {
   std::vector<SearchHit> hits;
-  int files = 0;                   // looked at
+  int files = 0;                   // looked at; where names alone are looked for: all names
+  int ignored = 0;                 // names left out by .gitignore
   std::vector<std::string> notes;  // what was left out, in sentences
 };
 
@@ -40,5 +43,13 @@ struct SearchOutcome {
 std::variant<SearchOutcome, std::string> search_files(const sandbox::Files& files,
                                                       const SearchRequest& request,
                                                       std::stop_token stop);
+
+// "1 file", "2 files", "0 matches".
+std::string plural(std::size_t n, std::string_view noun);
+
+// For the model: the hits, one a line and as many as fit, then what was `counted` ("3 files") and
+// the notes, in brackets.
+std::string text_of(const SearchOutcome& outcome, const std::string& counted,
+                    std::size_t budget_bytes);
 
 }  // namespace corvid::tools

@@ -41,7 +41,7 @@ class Toolbox {
   std::unique_ptr<Parts> parts_;
 };
 
-// The built-in tools of one session, in prompt order: shell, read, write, edit, search, lua.
+// The built-in tools of one session, in prompt order: shell, ..., search, find, lua.
 std::vector<std::unique_ptr<Tool>> builtin_tools();
 
 }  // namespace corvid::tools

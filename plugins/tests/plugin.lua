@@ -25,13 +25,13 @@ local function find_command()
     local found, text = pcall(read, name)
     if found and ("\n" .. text):find("\ntest%s*:") then return "make -s test" end
   end
-  local python = search {glob = "{test_*,*_test}.py"}
+  local python = find("{test_*,*_test}.py")
   if #python > 0 then
     if exists("pytest.ini") or exists("conftest.py") or exists("tests/conftest.py") then
       return "python3 -m pytest -q"
     end
-    local folder = python[1].path:match("^(.*)/[^/]*$")
-    local glob = python[1].path:find("test_[^/]*$") and "test_*.py" or "*_test.py"
+    local folder = python[1]:match("^(.*)/[^/]*$")
+    local glob = python[1]:find("test_[^/]*$") and "test_*.py" or "*_test.py"
     return "python3 -m unittest discover -s '" .. (folder or ".") .. "' -p '" .. glob .. "'"
   end
 end

@@ -45,7 +45,7 @@ TEST_F(BuiltinTest, TheirSchemasAreSmall) {
                    {"description", spec.description},
                    {"parameters", ordered_json::parse(spec.parameters)}});
   }
-  EXPECT_EQ(all.size(), 6u);
+  EXPECT_EQ(all.size(), 7u);
   std::printf("schemas of the built-in tools: %zu bytes\n", all.dump().size());
   EXPECT_LE(all.dump().size(), 3000u);
 }
@@ -268,7 +268,6 @@ TEST_F(BuiltinTest, SearchFindsLinesAndHonoursGitignore) {
             "src/b.py:1:# todo: b\n[1 match in 1 file looked at.]");
   EXPECT_EQ(call("search", {{"pattern", "TODO"}, {"path", "src/a.cpp"}}),
             "src/a.cpp:2:  return TODO;\n[1 match in 1 file looked at.]");
-  EXPECT_EQ(call("search", {{"glob", "src/*.cpp"}}), "src/a.cpp\n[1 file.]");
   EXPECT_EQ(call("search", {{"pattern", "nothing here"}}), "[0 matches in 4 files looked at.]");
   EXPECT_THAT(call("search", {{"pattern", "a("}}), StartsWith("Error: bad regular expression"));
   EXPECT_THAT(call("search", {{"pattern", "a"}, {"path", "none"}}), StartsWith("Error: "));
@@ -294,6 +293,58 @@ TEST_F(BuiltinTest, SearchEscapesOddNamesAndSurvivesLinkCycles) {
             "odd\\x0aname:1:needle\n[1 match in 1 file looked at.]");
 }
 
+// --- find ----------------------------------------------------------------------------------------
+
+TEST_F(BuiltinTest, FindListsFilesThatFitAGlob) {
+  folder_.put(".gitignore", "ignored/\n*.log\n");
+  folder_.put("src/b.cpp", "");
+  folder_.put("src/a.cpp", "");
+  folder_.put("src/deep/c.cpp", "");
+  folder_.put("ignored/d.cpp", "");
+  folder_.put("e.log", "");
+  folder_.put(".git/f.cpp", "");
+  EXPECT_EQ(call("find", {{"glob", "*.cpp"}}), "src/a.cpp\nsrc/b.cpp\nsrc/deep/c.cpp\n[3 files.]");
+  EXPECT_EQ(call("find", {{"glob", "src/*.{cpp,h}"}}), "src/a.cpp\nsrc/b.cpp\n[2 files.]");
+  EXPECT_EQ(call("find", {{"glob", "deep/*"}, {"path", "src"}}), "src/deep/c.cpp\n[1 file.]");
+  const std::string top = folder_.path().string();
+  EXPECT_EQ(call("find", {{"glob", top + "/src/*.cpp"}}),
+            top + "/src/a.cpp\n" + top + "/src/b.cpp\n[2 files.]");
+  EXPECT_EQ(call("find", {{"glob", "*.log"}}),
+            "[no file fits *.log; 4 files looked at, 2 names left out by .gitignore.]");
+  EXPECT_THAT(call("find", {{"glob", "*"}, {"path", "none"}}), StartsWith("Error: "));
+  EXPECT_THAT(call("find", ordered_json::object()), HasSubstr("`glob`"));
+}
+
+TEST_F(BuiltinTest, FindHonoursTheRulesAboveItsFolder) {
+  folder_.put(".gitignore", "*.o\n/src/made.cpp\nsrc/deep/*.h\n");
+  folder_.put("src/.gitignore", "/kept.txt\n");
+  for (const char* name : {"a.cpp", "a.o", "made.cpp", "kept.txt", "deep/b.h", "deep/made.cpp"}) {
+    folder_.put(std::string("src/") + name, "");
+  }
+  EXPECT_EQ(call("find", {{"glob", "*"}, {"path", "src"}}),
+            "src/.gitignore\nsrc/a.cpp\nsrc/deep/made.cpp\n[3 files.]");
+  folder_.put(".git/HEAD", "");  // whose rules count for absolute paths
+  const std::string deep = folder_.path().string() + "/src/deep/";
+  EXPECT_EQ(call("find", {{"glob", "*"}, {"path", deep}}), deep + "made.cpp\n[1 file.]");
+}
+
+TEST_F(BuiltinTest, FindIsBoundedAndObeysThePolicy) {
+  for (int i = 0; i < 1100; ++i) folder_.put("many/" + std::to_string(i), "");
+  const std::string text = call("find", {{"glob", "many/*"}});
+  EXPECT_LE(text.size(), context_.result_budget_bytes);
+  EXPECT_THAT(text, HasSubstr("\n[1000 files"));
+  EXPECT_THAT(text, HasSubstr("There may be more: narrow the search.]"));
+  ScratchFolder secrets;
+  secrets.put("key", "x");
+  sandbox::Policy strict = policy_;
+  strict.secrets.push_back(secrets.path());
+  const sandbox::Files files(strict);
+  ToolContext context{*sandbox_, files, pool_, spill_.path()};
+  const ordered_json arguments = {{"glob", secrets.path().string() + "/*"}};
+  const std::vector<ToolCall> calls = {{"1", "find", arguments.dump()}};
+  EXPECT_THAT(finish(io_, toolbox_.run(calls, context, {}))[0].text, Not(HasSubstr("/key")));
+}
+
 // --- lua -----------------------------------------------------------------------------------------
 
 TEST_F(BuiltinTest, LuaWorksOnFiles) {
@@ -304,11 +355,12 @@ TEST_F(BuiltinTest, LuaWorksOnFiles) {
     write("out/sum.txt", tostring(sum))
     print("sum", sum)
     for _, hit in ipairs(search{pattern = "y", glob = "*.csv"}) do print(hit.path, hit.line) end
+    for _, path in ipairs(find("*.txt", "out")) do print(path) end
     for _, entry in ipairs(list(".")) do print(entry.name, entry.is_folder) end
     return {sum = sum}, "text"
   )lua";
   EXPECT_EQ(call("lua", {{"script", script}}),
-            "sum\t3\na.csv\t2\na.csv\tfalse\nout\ttrue\n{\"sum\":3}\ntext\n");
+            "sum\t3\na.csv\t2\nout/sum.txt\na.csv\tfalse\nout\ttrue\n{\"sum\":3}\ntext\n");
   EXPECT_EQ(folder_.get("out/sum.txt"), "3");
 }
 

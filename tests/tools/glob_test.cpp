@@ -31,6 +31,8 @@ TEST(Glob, StarsStayInsideANameAndDoubleStarsCrossFolders) {
 TEST(Glob, APatternWithoutASlashIsForTheNameInAnyFolder) {
   EXPECT_TRUE(path_fits("*.cpp", "src/deep/a.cpp"));
   EXPECT_TRUE(path_fits("./src/*.cpp", "src/a.cpp"));
+  EXPECT_TRUE(path_fits("./*.cpp", "a.cpp"));
+  EXPECT_FALSE(path_fits("./*.cpp", "src/a.cpp"));
   EXPECT_TRUE(path_fits("*.{h,cpp}", "src/a.h"));
   EXPECT_TRUE(path_fits("{a,b}.{x,y}", "b.x"));
   EXPECT_FALSE(path_fits("*.{h,cpp}", "src/a.py"));
