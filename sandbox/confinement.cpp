@@ -30,7 +30,7 @@ Confinement::Confinement(Setup setup) : setup_(std::move(setup)) {
   attempt(kUtsRung, &Confinement::enter_uts);
   attempt(kCgroupRung, &Confinement::enter_cgroup);
   attempt(kPidRung, &Confinement::enter_pid);
-  attempt(kMountRung, &Confinement::enter_mount);  // looks at sockets of the machine's network
+  attempt(kMountRung, &Confinement::enter_mount);
   if (!policy().network) attempt(kNetworkRung, &Confinement::enter_network);
   if (!holds(kMountRung)) make_tmp();
   attempt(kLandlockRung, &Confinement::make_landlock);
@@ -101,7 +101,8 @@ void Confinement::enter_pid() {
 void Confinement::enter_mount() {
   enter_namespace(CLONE_NEWNS);
   try {
-    build_view(setup_);
+    listeners_ = open_listeners();  // before the network becomes another
+    build_view(setup_, listeners_);
   } catch (const SandboxError& error) {
     throw BrokenRung(kMountRung, error.what());
   }
@@ -148,7 +149,7 @@ pid_t Confinement::fork_keeper() const {
 void Confinement::enter_keeper(const std::vector<Protection>& protections) const {
   if (!holds(kMountRung)) return;
   try {
-    finish_view(policy(), protections, holds(kPidRung));
+    finish_view(policy(), protections, holds(kPidRung), listeners_);
   } catch (const SandboxError& error) {
     throw BrokenRung(holds(kPidRung) ? kPidRung : kMountRung, error.what());
   }

@@ -56,7 +56,7 @@ class Confinement {
 
   Setup setup_;
   std::vector<Rung> rungs_;
-  Descriptor landlock_, proxy_;
+  Descriptor landlock_, proxy_, listeners_;
   std::vector<sock_filter> filter_;
   std::string home_, tmp_;
   bool remove_tmp_ = false;

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Debian 12's headers end at ABI 2, so the numbers are here (uapi/linux/landlock.h of Linux 6.15).
+// Debian 12's headers end at ABI 2, so the numbers are here (uapi/linux/landlock.h of Linux 7.1).
 struct RulesetAttributes {
   std::uint64_t handled_fs;
   std::uint64_t handled_net;  // ABI 4
@@ -31,10 +31,12 @@ constexpr unsigned kVersionFlag = 1;
 constexpr int kPathBeneathRule = 1;
 
 constexpr std::uint64_t kExecute = 1 << 0, kWriteFile = 1 << 1, kReadFile = 1 << 2,
-                        kReadFolder = 1 << 3, kTruncate = 1 << 14, kIoctlDevice = 1 << 15;
+                        kReadFolder = 1 << 3, kTruncate = 1 << 14, kIoctlDevice = 1 << 15,
+                        kResolveUnix = 1 << 16;
 constexpr std::uint64_t kAllAbi1 = (1 << 13) - 1, kRefer = 1 << 13;
 constexpr std::uint64_t kRead = kExecute | kReadFile | kReadFolder;
-constexpr std::uint64_t kFileRights = kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDevice;
+constexpr std::uint64_t kFileRights =
+    kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDevice | kResolveUnix;
 constexpr std::uint64_t kTcpBindAndConnect = 3;
 constexpr std::uint64_t kAbstractSocketsAndSignals = 3;
 
@@ -43,6 +45,7 @@ std::uint64_t handled_rights(int abi) {
   if (abi >= 2) rights |= kRefer;
   if (abi >= 3) rights |= kTruncate;
   if (abi >= 5) rights |= kIoctlDevice;
+  if (abi >= 9) rights |= kResolveUnix;  // servers of the machine, whenever they came
   return rights;
 }
 
@@ -117,6 +120,7 @@ Descriptor landlock_rules(const Policy& policy, const LandlockScope& scope) {
     rules.allow("/", kRead);
     for (const char* path : {"/tmp", "/var/tmp", "/dev/shm"}) rules.allow(path, everything);
     rules.allow("/dev", kRead | kWriteFile | kIoctlDevice);
+    if (policy.network) rules.allow("/run/systemd/resolve", kRead | kResolveUnix);
   } else {
     rules.allow_reading("/", policy);
     for (const char* name : {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts"}) {

@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "sandbox/error.h"
@@ -189,19 +189,38 @@ void hide(const Descriptor& root, const fs::path& secret, const std::vector<fs::
   restrict_mount(cover, kFrozen);
 }
 
+// By position: the keepers of several commands read it at the same time.
+std::string read_from_start(const Descriptor& file) {
+  constexpr std::size_t kMostBytes = 4 << 20;
+  std::string text;
+  char part[16384];
+  while (text.size() < kMostBytes) {
+    const ssize_t n = ::pread(file.get(), part, sizeof part, static_cast<off_t>(text.size()));
+    if (n <= 0) break;
+    text.append(part, static_cast<std::size_t>(n));
+  }
+  return text;
+}
+
+bool leads_to_a_socket(const fs::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 // Servers that listen outside the folders hidden anyway: a socket can be connected to although it
 // is on a read-only mount.
-std::vector<fs::path> sockets_of_the_machine(const std::vector<fs::path>& shown) {
+std::vector<fs::path> sockets_of_the_machine(const Descriptor& listeners,
+                                             const std::vector<fs::path>& shown) {
   constexpr std::size_t kMaxSockets = 256;
   std::vector<fs::path> sockets;
-  std::ifstream table("/proc/net/unix");
+  std::istringstream table(read_from_start(listeners));
   for (std::string line; std::getline(table, line) && sockets.size() < kMaxSockets;) {
     const std::size_t slash = line.find(" /");
     if (slash == std::string::npos) continue;
     const fs::path path = line.substr(slash + 1);
     const bool own = std::any_of(shown.begin(), shown.end(),
                                  [&](const fs::path& root) { return is_beneath(path, root); });
-    if (!own && is_there(path)) sockets.push_back(path);
+    if (!own && leads_to_a_socket(path)) sockets.push_back(path);
   }
   return sockets;
 }
@@ -255,10 +274,14 @@ void protect(const Descriptor& root, const Protection& protection) {
 
 }  // namespace
 
-void build_view(const Setup& setup) {
+Descriptor open_listeners() {
+  return Descriptor(::open("/proc/net/unix", O_RDONLY | O_CLOEXEC));
+}
+
+void build_view(const Setup& setup, const Descriptor& listeners) {
   const Policy& policy = setup.policy;
   const std::vector<fs::path> shown = shown_paths(policy);
-  const std::vector<fs::path> sockets = sockets_of_the_machine(shown);
+  const std::vector<fs::path> sockets = sockets_of_the_machine(listeners, shown);
   Stage stage;
   for (const fs::path& path : shown) {
     const bool only_read =
@@ -281,9 +304,19 @@ void build_view(const Setup& setup) {
   stage.enter();
 }
 
-void finish_view(const Policy& policy, const std::vector<Protection>& protections, bool new_proc) {
+void finish_view(const Policy& policy, const std::vector<Protection>& protections, bool new_proc,
+                 const Descriptor& listeners) {
   if (new_proc) mount_proc(policy.limits.processes);
   const Descriptor root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  std::vector<fs::path> own = shown_paths(policy);
+  for (const char* path : {"/tmp", "/var/tmp", "/dev", "/run"}) own.emplace_back(path);
+  for (const fs::path& socket : sockets_of_the_machine(listeners, own)) {
+    try {
+      hide(root, socket, {});
+    } catch (const SandboxError&) {
+      if (leads_to_a_socket(socket)) throw;  // else its server has just gone
+    }
+  }
   for (const Protection& protection : protections) protect(root, protection);
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sandbox/descriptor.h"
 #include "sandbox/protection.h"
 #include "sandbox/setup.h"
 
@@ -15,10 +16,14 @@ inline constexpr const char* kPrivateHome = "/tmp/home";
 
 // Builds the view and makes it the root of this process. SandboxError when something of it does not
 // hold; then this process is of no use any more.
-void build_view(const Setup& setup);
+// `listeners` tells, then and later, who listens at a path on the machine.
+void build_view(const Setup& setup, const Descriptor& listeners);
+// /proc/net/unix of the network that this process is in now.
+Descriptor open_listeners();
 
 // In a copy of the mount namespace and, when `new_proc`, as PID 1 of a new PID namespace: a /proc
-// of its own, and everything protected read-only.
-void finish_view(const Policy& policy, const std::vector<Protection>& protections, bool new_proc);
+// of its own, everything protected read-only, and the sockets hidden that came meanwhile.
+void finish_view(const Policy& policy, const std::vector<Protection>& protections, bool new_proc,
+                 const Descriptor& listeners);
 
 }  // namespace corvid::sandbox

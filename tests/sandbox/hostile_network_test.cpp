@@ -39,6 +39,19 @@ class HostileNetwork : public Hostile {
   }
   std::string port() const { return std::to_string(port_); }
 
+  void listen_unix(const std::string& path, bool is_abstract) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string name = (is_abstract ? std::string(1, 0) : std::string()) + path;
+    ASSERT_LT(name.size(), sizeof address.sun_path);
+    std::memcpy(address.sun_path, name.data(), name.size());
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ::bind(fd, reinterpret_cast<sockaddr*>(&address),
+           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size()));
+    ::listen(fd, 100);
+    open_.push_back(fd);
+  }
+
   ScratchFolder in_tmp_;
 
  private:
@@ -61,19 +74,6 @@ class HostileNetwork : public Hostile {
     ::setsockopt(udp_, SOL_SOCKET, SO_RCVTIMEO, &short_wait, sizeof short_wait);
     open_ = {tcp, udp_};
   }
-  void listen_unix(const std::string& path, bool is_abstract) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string name = (is_abstract ? std::string(1, 0) : std::string()) + path;
-    ASSERT_LT(name.size(), sizeof address.sun_path);
-    std::memcpy(address.sun_path, name.data(), name.size());
-    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ::bind(fd, reinterpret_cast<sockaddr*>(&address),
-           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size()));
-    ::listen(fd, 100);
-    open_.push_back(fd);
-  }
-
   int port_ = 0, udp_ = -1;
   std::vector<int> open_;
   std::thread answerer_;
@@ -87,6 +87,18 @@ TEST_F(HostileNetwork, ReachesNothingOfTheMachine) {
   expect_refused("unix " + outside("socket").string());
   expect_refused("unix " + (in_tmp_ / "socket").string());
   expect_refused("abstract corvid-hostile-" + std::to_string(::getpid()));
+}
+
+TEST_F(HostileNetwork, ReachesNoServerThatCameAfterTheSandbox) {
+  if (!holds("mount namespace")) GTEST_SKIP() << "needs a mount namespace";
+  const std::unique_ptr<Sandbox> sandbox = make_sandbox(policy_);
+  const std::string act = "./attack unix " + outside("late").string();
+  EXPECT_NE(sandbox::run(*sandbox, shell(act)).exit_code, 0) << "nobody is there";
+  listen_unix(outside("late").string(), false);
+  EXPECT_EQ(free(act).exit_code, 0) << "no harm shown";
+  for (int i = 0; i < 2; ++i) EXPECT_NE(sandbox::run(*sandbox, shell(act)).exit_code, 0);
+  listen_unix((workspace() / "own").string(), false);
+  EXPECT_EQ(sandbox::run(*sandbox, shell("./attack unix own")).exit_code, 0) << "of the workspace";
 }
 
 TEST_F(HostileNetwork, OpensNoStrangeSockets) {
