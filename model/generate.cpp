@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "model/error.h"
+#include "model/text/reply_parser.h"
 
 namespace corvid::model {
 namespace {
@@ -51,7 +52,7 @@ Generation::Parts::Parts(Context& context, const ChatFormat& format,
       tokenizer(std::move(tokenizer_)),
       constraint(std::move(constraint)),
       options(std::move(options_)),
-      parser(format.parser(options.thinking, options.tools)),
+      parser(options.bare_text ? text_parser() : format.parser(options.thinking, options.tools)),
       sampler(options.sampling),
       in_reasoning(tokenizer->vocab_size()),
       in_content(tokenizer->vocab_size()),
@@ -69,7 +70,7 @@ Generation::Parts::Parts(Context& context, const ChatFormat& format,
   if (const auto token = tokenizer->special(format.syntax().reasoning_end())) {
     in_reasoning.allow(*token);
   }
-  if (this->constraint) {
+  if (this->constraint && !options.bare_text) {
     const CallSyntax& calls = format.syntax().calls();
     for (const Piece& piece : format.syntax().pieces(calls.commitment)) {
       if (piece.special) in_content.allow(*tokenizer->special(piece.text));
@@ -89,7 +90,8 @@ const TokenMask& Generation::Parts::mask() {
 
 Token Generation::Parts::drawn() {
   sampler.advance();
-  const Token token = context.drawn();
+  const Token token =
+      sampler.changes_logits() ? sampler.draw(context.logits(), draw) : context.drawn();
   if (token >= 0) return token;
   throw ModelError("the model computed no number for any token; its file may be damaged");
 }
@@ -104,6 +106,7 @@ void Generation::Parts::take(Token token, Delta& delta) {
   }
   reply.push_back(token);
   pending.push_back(token);
+  sampler.said(token);
   if (constraint) constraint->accept(token);
   const std::string_view bytes = tokenizer->bytes(token);
   delta += tokenizer->is_special(token) ? parser->feed_special(bytes) : parser->feed(bytes);
@@ -152,7 +155,7 @@ std::optional<Work> Generation::work() {
   }
   if (work.logits == Rows::last) {
     p.draw = p.sampler.next(&p.mask());
-    work.draw = &p.draw;
+    if (!p.sampler.changes_logits()) work.draw = &p.draw;
   }
   p.in_flight = work.tokens.size();
   return work;

@@ -24,6 +24,7 @@ namespace corvid::model {
 struct GenerateOptions {
   Sampling sampling;
   Thinking thinking = Thinking::on;
+  bool bare_text = false;          // no reply of a conversation: all that is said is content
   std::vector<ToolSpec> tools;     // for the parser of replies; the constraint has its own
   int max_tokens = 0;              // 0: the room in the context
   std::vector<Token> prompt;       // appended to the context first, in chunks; not empty

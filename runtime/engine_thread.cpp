@@ -114,6 +114,7 @@ class EngineThread::ReplyJob : public Job {
     model::GenerateOptions options;
     options.sampling = request_.sampling;
     options.thinking = request_.thinking;
+    options.bare_text = request_.bare_text;
     options.tools = request_.tools;
     options.max_tokens = request_.max_tokens;
     options.prompt.assign(prompt.begin() + reused_, prompt.end());

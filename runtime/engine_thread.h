@@ -41,6 +41,7 @@ struct ReplyRequest {
   std::shared_ptr<const model::Tokenizer> tokenizer;
   model::Sampling sampling;
   model::Thinking thinking = model::Thinking::on;
+  bool bare_text = false;              // see model::GenerateOptions
   std::vector<model::ToolSpec> tools;  // as the constraint has them
   int max_tokens = 0;                  // 0: the room in the context
   struct Progress {

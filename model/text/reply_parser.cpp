@@ -526,7 +526,33 @@ class Parser : public TurnParser {
   std::string problem_;
 };
 
+class BareText : public TurnParser {
+ public:
+  Delta feed(std::string_view bytes) override {
+    Delta delta;
+    text_.add(bytes, delta.content);
+    return delta;
+  }
+  Delta feed_special(std::string_view) override { return {}; }
+  Where where() const override { return Where::content; }
+  Turn finish(Stop stop) override {
+    std::string delta;
+    text_.end(delta);
+    Turn turn;
+    turn.stop = stop;
+    turn.content = text_.text();
+    return turn;
+  }
+
+ private:
+  TextStream text_;
+};
+
 }  // namespace
+
+std::unique_ptr<TurnParser> text_parser() {
+  return std::make_unique<BareText>();
+}
 
 std::unique_ptr<TurnParser> reply_parser(const ReplySyntax& syntax, Thinking thinking,
                                          std::span<const ToolSpec> tools) {

@@ -283,6 +283,12 @@ void read_tool_choice(const JsonField& choice, ModelRequest& request) {
   request.rule.one_call = choice.boolean_or("disable_parallel_tool_use", false);
 }
 
+void read_output_format(const JsonField& format, ModelRequest& request) {
+  const JsonField type = format.at("type");
+  if (type.text() != "json_schema") type.fail("'" + type.text() + "' is not json_schema");
+  request.rule.content_schema = model::read_schema(format.at("schema"));
+}
+
 }  // namespace
 
 ApiCall message_call(const JsonField& body, const std::string& model) {
@@ -304,7 +310,9 @@ ApiCall message_call(const JsonField& body, const std::string& model) {
   if (const auto output = body.find("output_config")) {
     const auto effort = output->find("effort");
     if (effort && !is_effort(*effort)) request.thinking = Thinking::off;
+    if (const auto format = output->find("format")) read_output_format(*format, request);
   }
+  if (const auto format = body.find("output_format")) read_output_format(*format, request);
   call.writer = std::make_unique<Writer>(model);
   return call;
 }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 
@@ -27,16 +29,26 @@ void check_types(const model::JsonField& body) {
   for (const char* name : {"model", "user", "prompt_cache_key", "service_tier"}) {
     if (const auto field = body.find(name)) field->text();
   }
-  for (const char* name : {"frequency_penalty", "presence_penalty"}) {
-    if (const auto field = body.find(name)) field->number(-2, 2);
+  if (const auto field = body.find("top_logprobs")) field->integer(-1, INT32_MAX);
+  const auto metadata = body.find("metadata");
+  if (metadata && !metadata->is_object()) metadata->fail("not an object");
+}
+
+// {"TOKEN": NUMBER, ...}
+std::map<model::Token, float> read_logit_bias(const model::JsonField& field) {
+  if (!field.is_object()) field.fail("not an object");
+  std::map<model::Token, float> bias;
+  for (const auto& [name, value] : field.json().items()) {
+    const char* const end = name.data() + name.size();
+    model::Token token = -1;
+    const auto [rest, error] = std::from_chars(name.data(), end, token);
+    if (error != std::errc() || rest != end || token < 0) {
+      field.fail("'" + name + "' is no token's number");
+    }
+    const model::JsonField number(value, field.path() + "." + name);
+    bias[token] = static_cast<float>(number.number(-100, 100));
   }
-  for (const char* name : {"top_k", "top_logprobs"}) {
-    if (const auto field = body.find(name)) field->integer(-1, INT32_MAX);
-  }
-  for (const char* name : {"metadata", "logit_bias"}) {
-    const auto field = body.find(name);
-    if (field && !field->is_object()) field->fail("not an object");
-  }
+  return bias;
 }
 
 }  // namespace
@@ -49,6 +61,16 @@ void read_sampling(const model::JsonField& body, ModelRequest& request) {
   if (const auto field = body.find("seed")) {
     request.seed = static_cast<std::uint64_t>(field->integer(INT64_MIN, INT64_MAX));
   }
+  if (const auto field = body.find("presence_penalty")) {
+    request.presence_penalty = field->number(-2, 2);
+  }
+  if (const auto field = body.find("frequency_penalty")) {
+    request.frequency_penalty = field->number(-2, 2);
+  }
+  if (const auto field = body.find("top_k")) {  // -1 is all of them, too
+    request.top_k = std::max(0, static_cast<int>(field->integer(-1, INT32_MAX)));
+  }
+  if (const auto field = body.find("logit_bias")) request.logit_bias = read_logit_bias(*field);
   request.stream = body.boolean_or("stream", false);
 }
 

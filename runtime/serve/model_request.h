@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,10 @@ struct ModelRequest {
   std::vector<std::string> allowed_tools;           // of the tools; empty: all
   std::optional<double> temperature, top_p, min_p;  // empty: the model's own
   std::optional<std::uint64_t> seed;
+  std::map<model::Token, float> logit_bias;  // these four: see model::Sampling
+  double presence_penalty = 0;
+  double frequency_penalty = 0;
+  int top_k = 0;
   int max_tokens = 0;                   // 0: the room in the context
   bool ignore_end = false;              // of a bare text: it goes on to its limit
   std::vector<std::string> stop_texts;  // the content ends before one of them
@@ -71,8 +76,8 @@ struct ApiCall {
 
 // --- What the APIs have in common. ---------------------------------------------------------------
 
-// temperature, top_p, min_p, seed and stream, which all of them spell alike; and the types of what
-// they know and what changes nothing here.
+// What changes the sampling, and stream, which all of them spell alike; and the types of what they
+// know and what changes nothing here.
 void read_sampling(const model::JsonField& body, ModelRequest& request);
 int read_max_tokens(const model::JsonField& field);
 // A text, or a list of up to 16 of them.

@@ -19,6 +19,10 @@ model::Sampling sampling_of(const ModelRequest& request, model::Sampling samplin
   if (request.temperature) sampling.temperature = *request.temperature;
   if (request.top_p) sampling.top_p = *request.top_p;
   if (request.min_p) sampling.min_p = *request.min_p;
+  sampling.bias = request.logit_bias;
+  sampling.presence_penalty = request.presence_penalty;
+  sampling.frequency_penalty = request.frequency_penalty;
+  sampling.top_k = request.top_k;
   sampling.seed = request.seed ? *request.seed : std::random_device()();
   return sampling;
 }
@@ -131,6 +135,11 @@ ModelService::Prompt ModelService::prompt_of(const ModelRequest& request) const 
     prompt.tokens.insert(prompt.tokens.begin(), model_.tokenizer->bos());
   }
   if (prompt.tokens.empty()) throw ApiError(400, "prompt: it is empty", "prompt");
+  const auto& bias = request.logit_bias;  // by token, so the last is the highest
+  if (!bias.empty() && bias.rbegin()->first >= model_.tokenizer->vocab_size()) {
+    const std::string token = std::to_string(bias.rbegin()->first);
+    throw ApiError(400, "logit_bias: the model has no token " + token, "logit_bias");
+  }
   return prompt;
 }
 
@@ -174,6 +183,7 @@ RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& servic
   job.tokenizer = model.tokenizer;
   job.sampling = sampling_of(request, model.sampling);
   job.thinking = thinking_;
+  job.bare_text = request.text.has_value();
   job.tools = request.tools;
   job.max_tokens = request.max_tokens;
   std::stop_source stop = listener_.stop();

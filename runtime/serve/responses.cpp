@@ -118,8 +118,6 @@ class Writer : public ReplyWriter {
               {"output", output_},
               {"usage", usage_},
               {"background", false},
-              {"frequency_penalty", 0},
-              {"presence_penalty", 0},
               {"max_tool_calls", nullptr},
               {"prompt_cache_key", nullptr},
               {"safety_identifier", nullptr},

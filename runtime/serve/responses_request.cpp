@@ -152,10 +152,12 @@ void read_format(const JsonField& format, ModelRequest& request) {
 
 // What the answer repeats of the request, with the API's own defaults.
 Json echo_of(const JsonField& body) {
-  Json echo{{"instructions", nullptr},
+  Json echo{{"frequency_penalty", 0},
+            {"instructions", nullptr},
             {"max_output_tokens", nullptr},
             {"metadata", Json::object()},
             {"parallel_tool_calls", true},
+            {"presence_penalty", 0},
             {"previous_response_id", nullptr},
             {"reasoning", {{"effort", nullptr}, {"summary", nullptr}}},
             {"service_tier", "default"},

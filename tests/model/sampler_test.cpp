@@ -102,5 +102,55 @@ TEST(Sampler, OutputThatIsNoNumberGivesNoToken) {
   EXPECT_EQ(greedy({NAN, 1, NAN}), 1);
 }
 
+// --- Logits that are changed first. --------------------------------------------------------------
+
+Token changed(Sampler& sampler, const std::vector<float>& logits, const TokenMask* mask = nullptr) {
+  EXPECT_TRUE(sampler.changes_logits());
+  const Token token = sampler.draw(logits, sampler.next(mask));
+  sampler.advance();
+  return token;
+}
+
+TEST(Sampler, ABiasIsAddedAndAMaskHoldsAllTheSame) {
+  Sampler sampler({.bias = {{0, 2.5F}, {1, -100}, {7, 100}}});  // there is no token 7
+  EXPECT_EQ(changed(sampler, {1, 9, 3}), 0);
+  TokenMask mask(3);
+  mask.allow(1);
+  mask.allow(2);
+  EXPECT_EQ(changed(sampler, {1, 9, 3}, &mask), 2);
+}
+
+TEST(Sampler, PenaltiesCountWhatWasSaid) {
+  const std::vector<float> logits = {3, 2, 0};
+  Sampler presence({.presence_penalty = 2});
+  EXPECT_EQ(changed(presence, logits), 0);
+  presence.said(0);
+  EXPECT_EQ(changed(presence, logits), 1);  // 1, 2, 0
+  presence.said(1);
+  presence.said(0);
+  presence.said(0);
+  EXPECT_EQ(changed(presence, logits), 0);  // 1, 0, 0: once, however often
+  Sampler frequency({.frequency_penalty = 1.25});
+  std::vector<Token> tokens;
+  for (int i = 0; i < 6; ++i) frequency.said(tokens.emplace_back(changed(frequency, logits)));
+  EXPECT_EQ(tokens, (std::vector<Token>{0, 1, 0, 1, 0, 2}));
+}
+
+TEST(Sampler, TopKKeepsTheHighestOfWhatIsAllowed) {
+  const std::vector<float> logits = {4, 3.9F, NAN, 3.8F, 3.7F};
+  TokenMask mask(5);
+  for (const Token token : {1, 2, 3, 4}) mask.allow(token);
+  Sampler sampler({.temperature = 5, .top_k = 2});
+  std::map<Token, int> counts;
+  for (int i = 0; i < 2000; ++i) ++counts[changed(sampler, logits, &mask)];
+  EXPECT_EQ(counts.size(), 2u);
+  EXPECT_GT(counts[1], 800);
+  EXPECT_GT(counts[3], 800);
+}
+
+TEST(Sampler, WithoutAnyOfThatTheBackEndDraws) {
+  EXPECT_FALSE(Sampler({.temperature = 1, .top_p = 0.5, .min_p = 0.1}).changes_logits());
+}
+
 }  // namespace
 }  // namespace corvid::model

@@ -9,9 +9,11 @@
 namespace corvid::runtime {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 std::vector<std::string> event_types(const HttpResponse& response) {
@@ -276,6 +278,37 @@ TEST(ServeCompletions, GoesOnWithAText) {
   }
 }
 
+// Nothing in it is a call, a reasoning or a fence: it is what was said, byte for byte.
+TEST(ServeCompletions, WhatLooksLikeAConversationIsText) {
+  TestServer server;
+  const std::string said =
+      " \n<think> x </think>\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"shell\">\n"
+      "<｜DSML｜parameter name=\"command\" string=\"true\">ls</｜DSML｜parameter>\n"
+      "</｜DSML｜invoke>\n</｜DSML｜function_calls> and on.\n";
+  const LocalModel& model = server.scripted.model;
+  std::vector<model::Token> tokens = model.tokenizer->encode(said);
+  tokens.push_back(*model.tokenizer->special(model.format->syntax().ends()[0]));
+  for (const bool stream : {false, true}) {
+    server.on_io_thread([&] { server.scripted.script.push_back(tokens); });
+    const HttpResponse response = server.post(
+        "/v1/completions", {{"prompt", "Hello"}, {"max_tokens", 500}, {"stream", stream}});
+    std::string text, finish;
+    if (stream) {
+      for (const std::string& data : response.events()) {
+        if (data == "[DONE]") continue;
+        const Json choice = Json::parse(data)["choices"][0];
+        text += choice["text"].get<std::string>();
+        if (!choice["finish_reason"].is_null()) finish = choice["finish_reason"];
+      }
+    } else {
+      text = response.json()["choices"][0]["text"];
+      finish = response.json()["choices"][0]["finish_reason"];
+    }
+    EXPECT_EQ(text, said);
+    EXPECT_EQ(finish, "stop");
+  }
+}
+
 TEST(ServePages, TokensComeAndGo) {
   TestServer server;
   const std::string text = "Größe <｜User｜> 3";
@@ -286,14 +319,18 @@ TEST(ServePages, TokensComeAndGo) {
   EXPECT_EQ(refused.json()["error"]["param"], "tokens[1]");
 }
 
-TEST(ServePages, MetricsHaveNumbersAndNoText) {
-  TestServer server;
+TEST(ServePages, MetricsAndTheLogHaveNumbersAndNoText) {
+  std::string log;
+  ServeOptions options;
+  options.log = [&log](const std::string& line) { log += line + "\n"; };
+  TestServer server(std::move(options));
   server.says(saying("a secret answer"), model::Thinking::off);
   server.post("/v1/completions", {{"prompt", "a secret question"}});
   const HttpResponse metrics = server.get("/metrics");
   EXPECT_THAT(metrics.body, HasSubstr("corvid_replies_total 1\n"));
   EXPECT_THAT(metrics.body, HasSubstr("corvid_requests_running 0\n"));
   EXPECT_THAT(metrics.body, Not(HasSubstr("secret")));
+  server.on_io_thread([&] { EXPECT_THAT(log, AllOf(Not(IsEmpty()), Not(HasSubstr("secret")))); });
 }
 
 TEST(ServePages, TheModelIsListed) {

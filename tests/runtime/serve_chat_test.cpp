@@ -226,6 +226,11 @@ TEST(ServeChat, WhatIsWrongIsRefusedByItsField) {
   EXPECT_EQ(field_of("presence_penalty", 3), "presence_penalty");
   EXPECT_EQ(field_of("top_logprobs", "x"), "top_logprobs");
   EXPECT_EQ(field_of("logit_bias", 5), "logit_bias");
+  for (const char* no_token : {"", "-1", "1.5", " 1", "the", "99999999", "99999999999999999999"}) {
+    EXPECT_EQ(field_of("logit_bias", {{no_token, 1}}), "logit_bias");
+  }
+  EXPECT_EQ(field_of("logit_bias", {{"1", 101}}), "logit_bias.1");
+  EXPECT_EQ(field_of("top_k", 0.5), "top_k");
   EXPECT_EQ(field_of("model", 5), "model");
   EXPECT_EQ(field_of("user", 5), "user");
 }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/runtime/serving.h"
 
 namespace corvid::runtime {
@@ -232,6 +234,30 @@ TEST(ServeEveryApi, ASeedRepeatsAReplyAndAnotherDoesNot) {
     all.insert(text);
   }
   EXPECT_GT(all.size(), 1u);
+}
+
+TEST(ServeEveryApi, BiasAndPenaltiesChangeWhatIsSaid) {
+  TestServer server;
+  const auto said = [&](const Json& more) {
+    Json body = {{"prompt", "a"}, {"max_tokens", 60}, {"temperature", 0}, {"ignore_eos", true}};
+    body.update(more);
+    return server.post("/v1/completions", body).json()["choices"][0]["text"].get<std::string>();
+  };
+  const auto token = [&](const char* text) {
+    const auto tokens = server.scripted.model.tokenizer->encode(text);
+    EXPECT_EQ(tokens.size(), 1u);
+    return std::to_string(tokens[0]);
+  };
+  const auto count = [](const std::string& text, char c) { return std::ranges::count(text, c); };
+  EXPECT_EQ(said({{"logit_bias", {{token("x"), 100}}}}), std::string(60, 'x'));
+  // Two letters that alone may be said: each time that one is, the other is the likelier for it.
+  const Json both = {{"logit_bias", {{token("x"), 100}, {token("y"), 100}}}};
+  Json fair = both;
+  fair["frequency_penalty"] = 2;
+  const std::string letters = said(fair);
+  EXPECT_EQ(count(letters, 'x') + count(letters, 'y'), 60);
+  EXPECT_GT(count(letters, 'x'), 15);
+  EXPECT_GT(count(letters, 'y'), 15);
 }
 
 TEST(ServeEveryApi, AStopTextIsNamedByMessages) {

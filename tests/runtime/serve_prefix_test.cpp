@@ -181,6 +181,7 @@ TEST(ServeHealing, AnotherUsersCallsAndContextsAreOutOfReach) {
   options.access.keys = {"a", "b"};
   TestServer server(std::move(options));
   ChatConversation conversation;
+  conversation.body["prompt_cache_key"] = "the one of the other";
   const auto post = [&](const char* key) {
     const std::string header = "X-Api-Key: " + std::string(key) + "\r\n";
     return server.post(conversation.path(), conversation.body, header).json();

@@ -19,6 +19,7 @@ using Calls = model::ReplyRule::Calls;
 using Reader = ApiCall (*)(const model::JsonField&, const std::string&);
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 struct Api {
   Reader read;
@@ -141,6 +142,13 @@ TEST(ServeRequests, LimitsAndTheShapeOfTheContentAreReadInEachApisWords) {
     EXPECT_EQ(request.min_p, 0.125);
     EXPECT_EQ(request.seed, UINT64_MAX);
     EXPECT_TRUE(request.stream);
+    const ModelRequest changed = read(api, R"({"presence_penalty": 0.5, "frequency_penalty": -1,
+        "top_k": 40, "logit_bias": {"7": -100, "9": 0.5}})");
+    EXPECT_EQ(changed.presence_penalty, 0.5);
+    EXPECT_EQ(changed.frequency_penalty, -1);
+    EXPECT_EQ(changed.top_k, 40);
+    EXPECT_THAT(changed.logit_bias, ElementsAre(Pair(7, -100), Pair(9, 0.5)));
+    EXPECT_EQ(read(api, R"({"top_k": -1})").top_k, 0);
     EXPECT_FALSE(read(api, "{}").seed);
     EXPECT_FALSE(read(api, "{}").ignore_end);
   }
@@ -154,6 +162,11 @@ TEST(ServeRequests, LimitsAndTheShapeOfTheContentAreReadInEachApisWords) {
       "schema": {"type": "integer"}}}})")
                 .rule.content_schema,
             schema);
+  for (const char* more :
+       {R"({"output_config": {"format": {"type": "json_schema", "schema": {"type": "integer"}}}})",
+        R"({"output_format": {"type": "json_schema", "schema": {"type": "integer"}}})"}) {
+    EXPECT_EQ(read(messages(), more).rule.content_schema, schema);
+  }
   const std::string any =
       read(chat(), R"({"response_format": {"type": "json_object"}})").rule.content_schema;
   EXPECT_EQ(Json::parse(any), Json({{"type", "object"}}));
@@ -178,6 +191,7 @@ TEST(ServeRequests, WhatCannotBeDoneIsRefusedByItsField) {
   EXPECT_EQ(field_of(completions(), R"({"logprobs": 1})"), "logprobs");
   EXPECT_EQ(field_of(completions(), R"({"suffix": "", "logprobs": null, "best_of": 1})"), "");
   EXPECT_EQ(field_of(chat(), R"({"logprobs": true})"), "logprobs");
+  EXPECT_EQ(field_of(messages(), R"({"output_format": {"type": "xml"}})"), "output_format.type");
   EXPECT_EQ(field_of(responses(), R"({"conversation": "c"})"), "conversation");
   EXPECT_EQ(field_of(responses(), R"({"background": true})"), "background");
 }

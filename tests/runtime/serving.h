@@ -66,14 +66,13 @@ class TestServer {
   // The model, next. `thinking`: what the request asks for.
   void says(const model::Turn& turn, model::Thinking thinking = model::Thinking::on);
   void on_token(std::function<void(int)> call);
+  void on_io_thread(std::function<void()> change);
   int port() const { return port_; }
   std::int64_t rows();  // that the network has computed
 
   ScriptedModel scripted;  // used by the server's threads: changed by the functions above
 
  private:
-  void on_io_thread(std::function<void()> change);
-
   asio::io_context io_{1};
   std::unique_ptr<Server> server_;
   int port_ = 0;
