@@ -1,14 +1,13 @@
 #include "memory/snapshots.h"
 
-#include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <cstddef>
 #include <fstream>
 #include <optional>
-#include <ranges>
+#include <vector>
 
 #include "memory/error.h"
-#include "memory/prefix.h"
 #include "model/error.h"
 
 namespace corvid::memory {
@@ -69,91 +68,84 @@ Snapshots::Snapshots(const fs::path& folder, const std::string& fingerprint,
     throw MemoryError("cannot keep KV snapshots in " + folder_.string() + ": " + error.message());
   }
   for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    if (entry.path().extension() == ".kv") index(entry.path());
+    if (entry.path().extension() == ".kv" && !index(entry.path())) {
+      std::error_code ignored;
+      fs::remove(entry.path(), ignored);
+    }
   }
-  std::ranges::sort(snapshots_, {}, &Snapshot::number);
 }
 
-void Snapshots::index(const fs::path& file) {
-  Snapshot snapshot{file, 0, {}, 0, 0};
+fs::path Snapshots::file_of(std::int64_t number) const {
+  return folder_ / (std::to_string(number) + ".kv");
+}
+
+// False: it is of no use.
+bool Snapshots::index(const fs::path& file) {
   const std::string name = file.stem().string();
-  const auto numbered =
-      std::from_chars(name.data(), name.data() + name.size(), snapshot.number).ec == std::errc();
+  std::int64_t number = 0;
+  std::from_chars(name.data(), name.data() + name.size(), number);
+  if (file != file_of(number) || number >= kMaxNumber) return false;
   std::ifstream in(file, std::ios::binary);
   const std::optional<Head> head = read_head(in);
   std::error_code error;
-  snapshot.bytes = fs::file_size(file, error);
-  const bool known = head && numbered && snapshot.number < kMaxNumber;
-  if (known && !error && snapshot.bytes / sizeof(model::Token) > head->n_tokens) {
-    snapshot.owner = head->owner;
-    snapshot.tokens.resize(head->n_tokens);
-    in.read(reinterpret_cast<char*>(snapshot.tokens.data()),
-            static_cast<std::streamsize>(head->n_tokens * sizeof(model::Token)));
-    if (in) return snapshots_.push_back(std::move(snapshot));
-  }
-  fs::remove(file, error);
+  const std::uintmax_t bytes = fs::file_size(file, error);
+  if (!head || error || bytes / sizeof(model::Token) <= head->n_tokens) return false;
+  std::vector<model::Token> tokens(head->n_tokens);
+  in.read(reinterpret_cast<char*>(tokens.data()),
+          static_cast<std::streamsize>(tokens.size() * sizeof(model::Token)));
+  if (!in) return false;
+  Snapshot& snapshot = snapshots_[number];
+  snapshot.number = number;
+  snapshot.bytes = bytes;
+  snapshot.join(tree_, head->owner, PrefixTree::Kind::on_disk, tokens);
+  return true;
 }
 
 void Snapshots::save(const model::Context& context, std::uint64_t owner) {
   const std::span<const model::Token> tokens = context.tokens();
   std::vector<std::byte> state;
   context.save(state);
-  Snapshot snapshot;
-  snapshot.number = snapshots_.empty() ? 1 : snapshots_.back().number + 1;
-  snapshot.file = folder_ / (std::to_string(snapshot.number) + ".kv");
-  snapshot.owner = owner;
-  snapshot.tokens.assign(tokens.begin(), tokens.end());
+  const std::int64_t number = snapshots_.empty() ? 1 : snapshots_.rbegin()->first + 1;
   const Head head{.owner = owner, .n_tokens = static_cast<std::uint32_t>(tokens.size())};
-  snapshot.bytes = sizeof head + bytes_of(tokens).size() + state.size();
-  if (snapshot.bytes > limit_bytes_) return;
-  if (!write_file(snapshot.file, {std::span(reinterpret_cast<const char*>(&head), sizeof head),
-                                  bytes_of(tokens), bytes_of(state)})) {
+  const std::uint64_t bytes = sizeof head + bytes_of(tokens).size() + state.size();
+  if (bytes > limit_bytes_) return;
+  const std::span first(reinterpret_cast<const char*>(&head), sizeof head);
+  if (!write_file(file_of(number), {first, bytes_of(tokens), bytes_of(state)})) {
     return;  // a full disk costs prefill, no more
   }
-  snapshots_.push_back(std::move(snapshot));
+  Snapshot& snapshot = snapshots_[number];
+  snapshot.number = number;
+  snapshot.bytes = bytes;
+  snapshot.join(tree_, owner, PrefixTree::Kind::on_disk, tokens);
   shrink();
 }
 
 void Snapshots::shrink() {
   std::uint64_t bytes = 0;
-  for (const Snapshot& snapshot : snapshots_) bytes += snapshot.bytes;
+  for (const auto& [number, snapshot] : snapshots_) bytes += snapshot.bytes;
   while (bytes > limit_bytes_) {
-    bytes -= snapshots_.front().bytes;
+    const auto oldest = snapshots_.begin();
+    bytes -= oldest->second.bytes;
     std::error_code ignored;
-    fs::remove(snapshots_.front().file, ignored);
-    snapshots_.erase(snapshots_.begin());
+    fs::remove(file_of(oldest->first), ignored);
+    snapshots_.erase(oldest);
   }
 }
 
-const Snapshots::Snapshot* Snapshots::best(std::span<const model::Token> prompt,
-                                           std::uint64_t owner) const {
-  const Snapshot* best = nullptr;
-  PrefixSearch search(prompt);
-  for (const Snapshot& snapshot : std::views::reverse(snapshots_)) {
-    if (snapshot.owner == owner && search.offer(snapshot.tokens)) best = &snapshot;
-  }
-  return best;
-}
-
-int Snapshots::common_tokens(std::span<const model::Token> prompt, std::uint64_t owner) const {
-  const Snapshot* found = best(prompt, owner);
-  return found ? common_prefix(found->tokens, prompt) : 0;
-}
-
-std::unique_ptr<model::Context> Snapshots::take(model::Engine& engine,
-                                                std::span<const model::Token> prompt,
-                                                std::uint64_t owner) {
-  const Snapshot* found = best(prompt, owner);
-  if (!found) return nullptr;
-  const Snapshot snapshot = *found;
-  snapshots_.erase(snapshots_.begin() + (found - snapshots_.data()));
-  std::ifstream in(snapshot.file, std::ios::binary);
-  const std::size_t head_bytes = sizeof(Head) + snapshot.tokens.size() * sizeof(model::Token);
+std::unique_ptr<model::Context> Snapshots::take(model::Engine& engine, PrefixTree::Text& found) {
+  assert(found.kind() == PrefixTree::Kind::on_disk);
+  const Snapshot& snapshot = static_cast<const Snapshot&>(found);
+  const std::int64_t number = snapshot.number;
+  const std::size_t head_bytes =
+      sizeof(Head) + static_cast<std::size_t>(snapshot.size()) * sizeof(model::Token);
   std::vector<std::byte> state(snapshot.bytes - head_bytes);
+  snapshots_.erase(number);
+  const fs::path file = file_of(number);
+  std::ifstream in(file, std::ios::binary);
   in.seekg(static_cast<std::streamoff>(head_bytes));
   in.read(reinterpret_cast<char*>(state.data()), static_cast<std::streamsize>(state.size()));
   std::error_code ignored;
-  fs::remove(snapshot.file, ignored);
+  fs::remove(file, ignored);
   if (!in) return nullptr;
   try {
     auto context = engine.new_context();

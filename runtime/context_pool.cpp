@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <cassert>
-#include <ranges>
 #include <tuple>
 #include <utility>
-
-#include "memory/prefix.h"
+#include <vector>
 
 namespace corvid::runtime {
 
-using memory::common_prefix;
+using Kind = memory::PrefixTree::Kind;
 
 namespace {
 
@@ -35,46 +33,53 @@ constexpr auto worth = [](const auto& entry) {
 
 }  // namespace
 
-// By asking each, those first that nobody uses: of equals they need not be forked. With 64 texts of
-// 100,000 tokens that takes 10 us, at worst 3 ms (tests/bench/prefix_bench.cpp), once a request,
-// where one step of the engine takes 20 ms and more; a tree would have to be kept up in each step.
-ContextPool::Entry* ContextPool::longest(std::span<const model::Token> prompt,
-                                         std::uint64_t owner) {
-  Entry* best = nullptr;
-  memory::PrefixSearch search(prompt);
-  for (const bool idle : {true, false}) {
-    for (Entry& entry : std::views::reverse(entries_)) {
-      if (entry.owner != owner || (entry.idle != nullptr) != idle) continue;
-      if (search.offer(entry.context->tokens())) best = &entry;
+ContextPool::ContextPool(Options options)
+    : options_(std::move(options)),
+      tree_(options_.snapshots ? std::shared_ptr<memory::PrefixTree>(options_.snapshots,
+                                                                     &options_.snapshots->tree())
+                               : std::make_shared<memory::PrefixTree>()) {}
+
+ContextPool::Entry& ContextPool::add(model::Context& context, std::uint64_t owner, Kind kind) {
+  Entry& entry = entries_[&context];
+  entry.context = &context;
+  entry.used = ++clock_;
+  entry.join(*tree_, owner, kind, context.tokens());
+  return entry;
+}
+
+// Of equals one that nobody uses: it need not be forked. Null: none is of any use.
+ContextPool::Entry* ContextPool::best_for(model::Engine& engine,
+                                          std::span<const model::Token> prompt,
+                                          std::uint64_t owner) {
+  const auto [idle, in_use, on_disk] = tree_->longest(prompt, owner);
+  const auto& live = in_use.common > idle.common ? in_use : idle;
+  if (on_disk.text && on_disk.common >= live.common + kMinFromDisk) {
+    if (auto context = options_.snapshots->take(engine, *on_disk.text)) {
+      Entry& entry = add(*context, owner, Kind::idle);
+      entry.requests = 2;
+      entry.idle = std::move(context);
+      return &entry;
     }
   }
-  return best;
+  return static_cast<Entry*>(live.text);
 }
 
 std::unique_ptr<model::Context> ContextPool::lend(std::unique_ptr<model::Context> context,
                                                   std::uint64_t owner, int requests) {
-  entries_.push_back({nullptr, context.get(), owner, requests, ++clock_});
+  add(*context, owner, Kind::in_use).requests = requests;
   return context;
 }
 
 std::unique_ptr<model::Context> ContextPool::take(model::Engine& engine,
                                                   std::span<const model::Token> prompt,
                                                   std::uint64_t owner) {
-  Entry* found = longest(prompt, owner);
-  int common = found ? common_prefix(found->context->tokens(), prompt) : 0;
-  memory::Snapshots* const disk = options_.snapshots.get();
-  if (disk && disk->common_tokens(prompt, owner) >= common + kMinFromDisk) {
-    if (auto context = disk->take(engine, prompt, owner)) {
-      model::Context* const loaded = context.get();
-      entries_.push_back({std::move(context), loaded, owner, 2, ++clock_});
-      found = &entries_.back();
-      common = common_prefix(loaded->tokens(), prompt);
-    }
-  }
+  Entry* const found = best_for(engine, prompt, owner);
   if (!found) return lend(engine.new_context(), owner, 1);
   const std::span<const model::Token> text = found->context->tokens();
+  const int common = memory::common_prefix(text, prompt);
   if (found->idle && common == std::ssize(text)) {
     ++found->requests;
+    found->become(Kind::in_use);
     return std::move(found->idle);
   }
   auto context = found->context->fork();
@@ -84,40 +89,54 @@ std::unique_ptr<model::Context> ContextPool::take(model::Engine& engine,
   return lend(std::move(context), owner, requests + 1);
 }
 
+void ContextPool::follow(const model::Context& context) {
+  Entry& entry = entries_.at(&context);
+  const std::span<const model::Token> tokens = context.tokens();
+  entry.rewind(std::min(entry.size(), static_cast<int>(tokens.size())));
+  entry.grow(tokens.subspan(static_cast<std::size_t>(entry.size())));
+}
+
 void ContextPool::put(std::unique_ptr<model::Context> context) {
-  const auto entry = std::ranges::find(entries_, context.get(), &Entry::context);
-  assert(entry != entries_.end());
-  entry->used = ++clock_;
-  entry->idle = std::move(context);
-  if (entry->context->mark().n_tokens == 0) entries_.erase(entry);
+  const auto place = entries_.find(context.get());
+  assert(place != entries_.end());
+  if (context->mark().n_tokens == 0) {
+    entries_.erase(place);
+    return evict();
+  }
+  Entry& entry = place->second;
+  entry.used = ++clock_;
+  entry.become(Kind::idle);
+  entry.idle = std::move(context);
   evict();
 }
 
 void ContextPool::keep(const Entry& entry) {
-  if (options_.snapshots) options_.snapshots->save(*entry.idle, entry.owner);
+  if (options_.snapshots) options_.snapshots->save(*entry.idle, entry.owner());
 }
 
 void ContextPool::save() {
-  entries_.sort([](const Entry& a, const Entry& b) { return worth(a) < worth(b); });
-  for (const Entry& entry : entries_) {
-    if (entry.idle && entry.requests > 0) keep(entry);
+  std::vector<const Entry*> kept;
+  for (const auto& [context, entry] : entries_) {
+    if (entry.idle && entry.requests > 0) kept.push_back(&entry);
   }
+  std::ranges::sort(kept, {}, [](const Entry* entry) { return worth(*entry); });
+  for (const Entry* entry : kept) keep(*entry);
 }
 
 void ContextPool::evict() {
   for (;;) {
     int n_idle = 0;
     std::size_t bytes = 0;
-    auto worst = entries_.end();
-    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-      if (!entry->idle) continue;
+    const Entry* worst = nullptr;
+    for (const auto& [context, entry] : entries_) {
+      if (!entry.idle) continue;
       ++n_idle;
-      bytes += entry->context->kv_bytes();
-      if (worst == entries_.end() || worth(*entry) < worth(*worst)) worst = entry;
+      bytes += context->kv_bytes();
+      if (!worst || worth(entry) < worth(*worst)) worst = &entry;
     }
     if (n_idle <= options_.contexts && bytes <= options_.kv_bytes) return;
     if (worst->requests > 1) keep(*worst);
-    entries_.erase(worst);
+    entries_.erase(worst->context);
   }
 }
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "memory/prefix.h"
+#include "memory/prefix_tree.h"
 
 namespace corvid::runtime {
 
@@ -48,6 +48,7 @@ class EngineThread::Job {
   void advance() {
     work_.reset();
     try {
+      follow();
       stepped();
     } catch (...) {
       finish(std::current_exception());
@@ -76,6 +77,11 @@ class EngineThread::Job {
     }
     return *context;
   }
+  // Forgets what the timeline's context holds beyond.
+  void rewind(int n_tokens) {
+    timeline_->context->rewind({n_tokens});
+    follow();
+  }
   // The timeline does not need its context until its next request.
   void give_back() {
     if (!timeline_->pooled_for || !timeline_->context) return;
@@ -86,6 +92,10 @@ class EngineThread::Job {
   const std::shared_ptr<Timeline> timeline_;
 
  private:
+  void follow() {
+    if (timeline_->pooled_for) pool_.follow(*timeline_->context);
+  }
+
   ContextPool& pool_;
   const std::stop_token stop_;
   std::optional<model::Work> work_;
@@ -110,7 +120,7 @@ class EngineThread::ReplyJob : public Job {
     // The last token is run again when it is there: its logits are wanted.
     reused_ =
         std::min(common_prefix(context.tokens(), prompt), static_cast<int>(prompt.size()) - 1);
-    context.rewind({reused_});
+    rewind(reused_);
     model::GenerateOptions options;
     options.sampling = request_.sampling;
     options.thinking = request_.thinking;
@@ -170,9 +180,14 @@ class EngineThread::SettleJob : public Job {
     if (common_ == held) return std::nullopt;  // nothing to drop
     cost_.dropped = held - common_;
     chunk_ = std::min(kPrefillChunkTokens, engine.max_batch_tokens());
-    if (!timeline_->pooled_for) beside_ = old.fork();  // from the pool it is a fork already
-    settled_ = beside_ ? beside_.get() : &old;
-    settled_->rewind({common_});
+    if (timeline_->pooled_for) {
+      settled_ = &old;  // from the pool it is a fork already
+      rewind(common_);
+    } else {
+      beside_ = old.fork();
+      settled_ = beside_.get();
+      settled_->rewind({common_});
+    }
     return next();
   }
   std::optional<model::Work> next() override {
