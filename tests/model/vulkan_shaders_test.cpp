@@ -144,6 +144,7 @@ std::string bench(const std::string& options) {
   const ScratchFolder folder;
   const std::string log = (folder / "log").string();
   const std::string command =
+      "ASAN_OPTIONS=detect_leaks=0 "  // the layer has leaks of its own
       "VK_LOADER_DEBUG=layer VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation "
       "VK_LAYER_SETTINGS_PATH=" CORVID_SOURCE_DIR
       "/tests/vulkan/vk_layer_settings.txt " CORVID_BINARY " bench --backend " +
