@@ -1,9 +1,8 @@
 // The draws of a generation, one after the other: greedy, temperature, top-p, min-p, seeded.
 //
 // What a draw makes of a row of logits says model/compute/draw.h; the back end does it, but for
-// draws from logits that are changed first, which are made here. The same
-// seed, logits and masks give the same tokens on every machine (own counter-based generator, no
-// std:: distributions). One object per generation; engine thread only.
+// draws from logits that are changed first, which are made here. The same seed, logits and masks
+// give the same tokens on every machine. One object per generation; engine thread only.
 #pragma once
 
 #include <cstdint>

@@ -141,7 +141,8 @@ BenchRun bench_depth(model::Engine& engine, const BenchOptions& options, int dep
                    .copies = after.copies - before.copies,
                    .submissions = after.submissions - before.submissions,
                    .recordings = after.recordings - before.recordings,
-                   .bus_bytes = after.bus_bytes - before.bus_bytes};
+                   .bus_up_bytes = after.bus_up_bytes - before.bus_up_bytes,
+                   .bus_down_bytes = after.bus_down_bytes - before.bus_down_bytes};
     run.decoded_tokens = tokens;
   }
   run.prefill_rate = median(prefill_rates);
@@ -184,14 +185,14 @@ void print_run(const BenchRun& run, const Limits& limits) {
 // Of a GPU: what a decoded token takes; commands are counted from what was recorded, bytes by the
 // formula that the tests hold against kernels that count.
 void print_counts(const BenchReport& report) {
-  std::printf("%8s  %10s  %8s  %6s  %11s  %10s  %12s\n", "depth", "dispatches", "barriers",
-              "copies", "submissions", "recordings", "bus");
+  std::printf("%8s  %10s  %8s  %6s  %11s  %10s  %10s  %10s\n", "depth", "dispatches", "barriers",
+              "copies", "submissions", "recordings", "bus up", "bus down");
   for (const BenchRun& run : report.runs) {
     const auto each = [&](std::int64_t n) { return double(n) / run.decoded_tokens; };
-    std::printf("%8d  %10.2f  %8.2f  %6.2f  %11.2f  %10.2f  %10.1f B\n", run.depth,
+    std::printf("%8d  %10.2f  %8.2f  %6.2f  %11.2f  %10.2f  %8.1f B  %8.1f B\n", run.depth,
                 each(run.decoded.dispatches), each(run.decoded.barriers), each(run.decoded.copies),
                 each(run.decoded.submissions), each(run.decoded.recordings),
-                each(run.decoded.bus_bytes));
+                each(run.decoded.bus_up_bytes), each(run.decoded.bus_down_bytes));
   }
   std::printf("%8s  %12s  %12s  %12s  %12s  %8s  %14s\n", "depth", "weights", "cache",
               "activations", "ideal", "of ideal", "prefill reads");

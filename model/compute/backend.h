@@ -207,8 +207,11 @@ class Backend {
   virtual void narrow(const Tensor& x, std::span<const int> rows) = 0;
   virtual void read(const Tensor& x, std::span<float> out) = 0;
   // out[i] = draw_token(row i of logits, draws[i]); a device's sums may round otherwise, so a draw
-  // next to the border of two tokens may fall to the other. Waits, as read() does.
-  virtual void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) = 0;
+  // next to the border of two tokens may fall to the other. Waits, as read() does. The logits are
+  // of the batch's rows from first_row on, with which nothing follows: a device may keep the tokens
+  // where the next batch wants them.
+  virtual void draw(const Tensor& logits, int first_row, std::span<const Draw> draws,
+                    std::span<Token> out) = 0;
 
   // --- Measuring and tests. ---
   virtual Traffic traffic() const = 0;

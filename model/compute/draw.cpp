@@ -28,7 +28,19 @@ double keep_heaviest(std::vector<Candidate>& candidates, double share, double to
 
 }  // namespace
 
+double random_number(std::uint64_t state) {
+  std::uint64_t z = state;
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
+  z = (z ^ z >> 27) * 0x94D049BB133111EB;
+  z ^= z >> 31;
+  return static_cast<double>(z >> 11) * 0x1p-53;
+}
+
 Token draw_token(std::span<const float> logits, const Draw& draw) {
+  return draw_token(logits, draw, random_number(random_state(draw.seed, draw.nth)));
+}
+
+Token draw_token(std::span<const float> logits, const Draw& draw, double random) {
   if (draw.n_tokens > 0) logits = logits.first(draw.n_tokens);
   const auto allowed = [&draw](std::size_t token) {
     return draw.allowed.empty() || (draw.allowed[token >> 6] >> (token & 63) & 1);
@@ -54,7 +66,7 @@ Token draw_token(std::span<const float> logits, const Draw& draw) {
     total += weight;
   }
   if (draw.top_p < 1) total = keep_heaviest(candidates, draw.top_p, total);
-  double left = draw.random * total;
+  double left = random * total;
   for (const Candidate& candidate : candidates) {
     left -= candidate.weight;
     if (left < 0) return candidate.token;

@@ -15,7 +15,9 @@ struct Traffic {
   std::int64_t activation_bytes = 0, ideal_bytes = 0;
   // What was recorded, and how often it was handed over.
   std::int64_t dispatches = 0, barriers = 0, copies = 0, submissions = 0, recordings = 0;
-  std::int64_t bus_bytes = 0;  // copied to and from the device, without the weights
+  // Over the bus, to the device (weights, too) and back: copies, and what kernels read and write in
+  // memory near the CPU.
+  std::int64_t bus_up_bytes = 0, bus_down_bytes = 0;
 };
 
 }  // namespace corvid::model

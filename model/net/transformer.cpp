@@ -143,7 +143,7 @@ void Transformer::head(std::span<Wanted> wanted) {
     const Projection out{w_.output, logits};
     b_.project(x_.slice(static_cast<int>(first), logits.rows), &w_.output_norm, {&out, 1});
     if (drawn) {
-      draw(logits, left.first(n));
+      draw(logits, static_cast<int>(first), left.first(n));
     } else {
       read(logits, left.first(n));
     }
@@ -152,11 +152,11 @@ void Transformer::head(std::span<Wanted> wanted) {
   }
 }
 
-void Transformer::draw(const Tensor& logits, std::span<Wanted> wanted) {
+void Transformer::draw(const Tensor& logits, int first_row, std::span<Wanted> wanted) {
   std::vector<Draw> draws;
   for (const Wanted& w : wanted) draws.push_back(*w.draw);
   std::vector<Token> tokens(draws.size());
-  b_.draw(logits, draws, tokens);
+  b_.draw(logits, first_row, draws, tokens);
   for (std::size_t i = 0; i < tokens.size(); ++i) wanted[i].token = tokens[i];
 }
 

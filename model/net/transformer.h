@@ -41,7 +41,7 @@ class Transformer {
   void attention(int i, int n);
   void ffn(int i, int n_rows);
   void head(std::span<Wanted> wanted);
-  void draw(const Tensor& logits, std::span<Wanted> wanted);
+  void draw(const Tensor& logits, int first_row, std::span<Wanted> wanted);
   void read(const Tensor& logits, std::span<Wanted> wanted);
 
   const Config& c_;

@@ -84,10 +84,11 @@ TEST(Sampler, TheSeedDecidesTheDraws) {
 
 TEST(Sampler, TheNextDrawStaysTheSameUntilItIsDone) {
   Sampler sampler({.temperature = 1, .seed = 3});
-  const double first = sampler.next(nullptr).random;
-  EXPECT_EQ(sampler.next(nullptr).random, first);
+  const Draw first = sampler.next(nullptr);
+  EXPECT_EQ(sampler.next(nullptr).nth, first.nth);
   sampler.advance();
-  EXPECT_NE(sampler.next(nullptr).random, first);
+  EXPECT_EQ(sampler.next(nullptr).seed, first.seed);
+  EXPECT_EQ(sampler.next(nullptr).nth, first.nth + 1);
 }
 
 TEST(Sampler, TokensBeyondTheMaskAreNotTaken) {

@@ -74,8 +74,9 @@ class ProbedBackend final : public VulkanBackend {
     VulkanBackend::mix_experts(x, norm, router, experts, shared);
     collect();
   }
-  void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) override {
-    VulkanBackend::draw(logits, draws, out);
+  void draw(const Tensor& logits, int first_row, std::span<const Draw> draws,
+            std::span<Token> out) override {
+    VulkanBackend::draw(logits, first_row, draws, out);
     collect();
   }
 

@@ -433,22 +433,21 @@ TEST_F(VulkanKernels, MixExpertsWhoseFormatIsNotThatOfTheSharedOnes) {
 }
 
 // The GPU adds weights up in another order: next to a border between two tokens it may take the
-// other one, which a `random` a little away takes on the CPU.
+// other one, which a number a little away takes on the CPU.
 void expect_same_tokens(Backend& gpu, const Tensor& logits, std::span<const Draw> draws,
                         const std::vector<float>& values) {
   std::vector<Token> tokens(draws.size());
-  gpu.draw(logits, draws, tokens);
+  gpu.draw(logits, 0, draws, tokens);
   for (std::size_t i = 0; i < draws.size(); ++i) {
     const std::span<const float> row = std::span(values).subspan(i * logits.width, logits.width);
+    const double random = random_number(random_state(draws[i].seed, draws[i].nth));
     std::vector<Token> accepted;
     for (double away : {0.0, 1e-5, -1e-5}) {
-      Draw near = draws[i];
-      near.random = std::clamp(near.random + away, 0.0, 1 - 1e-9);
-      accepted.push_back(draw_token(row, near));
+      accepted.push_back(draw_token(row, draws[i], std::clamp(random + away, 0.0, 1 - 1e-9)));
     }
     EXPECT_TRUE(std::ranges::count(accepted, tokens[i]))
         << "temperature " << draws[i].temperature << ", top_p " << draws[i].top_p << ", random "
-        << draws[i].random << ": " << tokens[i] << " instead of " << accepted[0];
+        << random << ": " << tokens[i] << " instead of " << accepted[0];
   }
 }
 
@@ -463,7 +462,8 @@ TEST_F(VulkanKernels, DrawTheTokensThatTheCpuDraws) {
       for (double top_p : {0.0, 0.5, 0.95, 1.0}) {
         std::vector<Draw> draws(kRows, {.temperature = temperature, .top_p = top_p});
         for (int i = 0; i < kRows; ++i) {
-          draws[i].random = (i + 0.37) / kRows;
+          draws[i].seed = 0x1234'5678'9ABC'DEF0 * (vocab + i);
+          draws[i].nth = std::uint64_t{1} << 5 * i;
           if (i % 3 == 1) draws[i].min_p = 0.1;
           if (i % 4 == 1) draws[i].allowed = mask;
           if (i % 4 == 2 && vocab > 5) draws[i].n_tokens = vocab - 3;
@@ -481,12 +481,12 @@ TEST_F(VulkanKernels, DrawAmongEquals) {
   const Tensor logits = bench.constant(kDraws, kTokens, 0);
   for (double top_p : {0.5, 1.0}) {
     std::vector<Draw> draws(kDraws, {.temperature = 1, .top_p = top_p});
-    for (int i = 0; i < kDraws; ++i) draws[i].random = (i + 0.5) / kDraws;
+    for (int i = 0; i < kDraws; ++i) draws[i].seed = i;
     expect_same_tokens(bench.backend(), logits, draws, std::vector<float>(kTokens * kDraws));
   }
   std::vector<Token> token(1);
   const Draw greedy;
-  bench.backend().draw(logits, {&greedy, 1}, token);
+  bench.backend().draw(logits, 0, {&greedy, 1}, token);
   EXPECT_EQ(token[0], 0);
 }
 
@@ -495,7 +495,7 @@ TEST_F(VulkanKernels, DrawNothingFromWhatIsNoNumber) {
   const Tensor logits = bench.constant(2, 36, NAN);
   const Draw draws[] = {{}, {.temperature = 1}};
   std::vector<Token> tokens(2);
-  bench.backend().draw(logits, draws, tokens);
+  bench.backend().draw(logits, 0, draws, tokens);
   EXPECT_EQ(tokens, (std::vector<Token>{-1, -1}));
 }
 

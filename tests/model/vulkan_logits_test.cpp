@@ -3,6 +3,7 @@
 // real kernels, slowly: the prompts are short.
 #include <gtest/gtest.h>
 
+#include "model/compute/backend.h"
 #include "model/text/tokenizer.h"
 #include "tests/model/gpu.h"
 #include "tests/model/random_models.h"
@@ -137,37 +138,123 @@ TEST(VulkanEngine, TheSameInputGivesTheSameBits) {
   EXPECT_EQ(run(*engine, *a, tokens, 16), run(*engine, *b, tokens, 16));
 }
 
+// Steps all contexts at once, each with the token that it has drawn.
+void decode(Engine& engine, std::span<Context* const> contexts, std::span<Draw> draws, int n) {
+  for (int i = 0; i < n; ++i) {
+    std::vector<Token> next;
+    for (const Context* context : contexts) next.push_back(context->drawn());
+    std::vector<Work> work;
+    for (std::size_t c = 0; c < contexts.size(); ++c) {
+      work.push_back({contexts[c], {&next[c], 1}, Rows::last, &draws[c]});
+    }
+    ASSERT_TRUE(engine.step(work));
+    for (Draw& draw : draws) ++draw.nth;
+  }
+}
+
 // The indexer chooses among more tokens than it keeps; index weights are F32, all others Q8_0.
-TEST(VulkanEngine, ATokenTakesFewCommandsAndLittleOfTheBus) {
+TEST(VulkanEngine, ATokenTakesFewCommandsAndOnlyItsIdCrossesTheBus) {
   CORVID_NEEDS_GPU();
   constexpr int kLayers = 3, kTokensHere = 3, kBesideLayers = 3;  // embedding, head, draw
   const auto engine = load_on(*gpu(), "tiny-sparse");
   const auto context = engine->new_context();
+  Context* const only[] = {context.get()};
   std::vector<std::uint64_t> mask(engine->vocab_size() / 64, ~0ull);
-  const Draw draw{.allowed = mask};
-  const auto decode = [&](int n) {
-    for (int i = 0; i < n; ++i) {
-      const Token next = context->drawn();
-      const Work work{context.get(), {&next, 1}, Rows::last, &draw};
-      ASSERT_TRUE(engine->step({&work, 1}));
-    }
+  Draw draw{.allowed = mask};
+  const auto taken_by = [&](int n) {
+    const Traffic before = engine->traffic();
+    decode(*engine, only, {&draw, 1}, n);
+    Traffic taken = engine->traffic();
+    taken.dispatches -= before.dispatches;
+    taken.submissions -= before.submissions;
+    taken.recordings -= before.recordings;
+    taken.bus_up_bytes -= before.bus_up_bytes;
+    taken.bus_down_bytes -= before.bus_down_bytes;
+    return taken;
   };
   const std::vector<Token> tokens = some_tokens(18, 512);
   const Work prompt{context.get(), tokens, Rows::last, &draw};
   ASSERT_TRUE(engine->step({&prompt, 1}));
-  decode(1);  // recorded here
-  const Traffic before = engine->traffic();
-  decode(kTokensHere);
-  const Traffic after = engine->traffic();
-  EXPECT_LE(after.dispatches - before.dispatches, kTokensHere * (14 * kLayers + kBesideLayers));
-  EXPECT_LE(after.submissions - before.submissions, 2 * kTokensHere);
-  EXPECT_EQ(after.recordings, before.recordings);
-  // Up: positions, angles and pages of the row, and how to draw; down: a token.
-  const std::int64_t bus_bytes = (after.bus_bytes - before.bus_bytes) / kTokensHere;
-  EXPECT_LE(bus_bytes, 2048);
+  taken_by(1);  // recorded here, and where the row lies goes up
+  for (double temperature : {0.0, 0.8}) {
+    draw = {.temperature = temperature, .top_p = 0.9, .seed = 4, .nth = 0, .allowed = mask};
+    taken_by(2);  // how to draw goes up
+    const Traffic taken = taken_by(kTokensHere);
+    EXPECT_LE(taken.dispatches, kTokensHere * (14 * kLayers + kBesideLayers));
+    EXPECT_EQ(taken.submissions, kTokensHere);
+    EXPECT_EQ(taken.recordings, 0);
+    EXPECT_EQ(taken.bus_up_bytes, 0);
+    EXPECT_EQ(taken.bus_down_bytes, kTokensHere * 4);
+  }
   mask[3] = 0;  // another mask goes up once
-  decode(2);
-  EXPECT_EQ(engine->traffic().bus_bytes - after.bus_bytes, 2 * bus_bytes + 8 * std::ssize(mask));
+  EXPECT_EQ(taken_by(2).bus_up_bytes, 8 * std::ssize(mask));
+  // The address of a new page.
+  taken_by(kPageTokens - 1 - context->mark().n_tokens % kPageTokens);
+  const Traffic crossing = taken_by(3);
+  EXPECT_EQ(crossing.bus_up_bytes, 8);
+  EXPECT_EQ(crossing.submissions, 4);
+}
+
+TEST(VulkanEngine, OfContextsThatDecodeTogetherOnlyTheirTokensCrossTheBus) {
+  CORVID_NEEDS_GPU();
+  constexpr int kContexts = 3, kTokensHere = 4;
+  const auto engine = load_on(*gpu(), "tiny-sparse");
+  std::vector<std::unique_ptr<Context>> contexts;
+  std::vector<Context*> all;
+  std::vector<Draw> draws(kContexts, {.temperature = 1});
+  for (int i = 0; i < kContexts; ++i) {
+    contexts.push_back(engine->new_context());
+    all.push_back(contexts.back().get());
+    draws[i].seed = i;
+    const std::vector<Token> tokens = some_tokens(6 + i, 512);
+    const Work prompt{all[i], tokens, Rows::last, &draws[i]};
+    ASSERT_TRUE(engine->step({&prompt, 1}));
+    ++draws[i].nth;
+  }
+  const auto bus = [&](std::span<Context* const> of) {
+    decode(*engine, of, std::span(draws).last(of.size()), 1);
+    const Traffic before = engine->traffic();
+    decode(*engine, of, std::span(draws).last(of.size()), kTokensHere);
+    const Traffic after = engine->traffic();
+    return std::pair(after.bus_up_bytes - before.bus_up_bytes,
+                     after.bus_down_bytes - before.bus_down_bytes);
+  };
+  EXPECT_EQ(bus(all), (std::pair<std::int64_t, std::int64_t>(0, 4 * kTokensHere * kContexts)));
+  const std::span<Context* const> fewer = std::span(all).last(2);
+  EXPECT_EQ(bus(fewer), (std::pair<std::int64_t, std::int64_t>(0, 4 * kTokensHere * 2)));
+}
+
+// Timelines as they come and go: what the device has kept must never be what another one needs.
+TEST(VulkanEngine, DrawsTheTokensOfTheCpuWhateverTheDeviceHasKept) {
+  CORVID_NEEDS_GPU();
+  constexpr const char* kModel = "logits-deepseek32";
+  const auto drawn = [](const std::string& backend) {
+    const auto engine = load_on(backend, kModel);
+    const std::vector<Token> tokens = some_tokens(60, 512);
+    const auto a = engine->new_context(), b = engine->new_context();
+    Draw draws[] = {{.temperature = 1, .seed = 5}, {.temperature = 0.7, .top_p = 0.9, .seed = 6}};
+    const Work prompts[] = {{a.get(), tokens, Rows::last, &draws[0]},
+                            {b.get(), std::span(tokens).first(9), Rows::last, &draws[1]}};
+    EXPECT_TRUE(engine->step(prompts));
+    for (Draw& draw : draws) ++draw.nth;
+    Context* both[] = {a.get(), b.get()};
+    decode(*engine, both, draws, 6);  // the first into another page
+    decode(*engine, std::span(both).last(1), std::span(draws).last(1), 2);
+    decode(*engine, both, draws, 2);
+    const auto branch = a->fork();
+    EXPECT_TRUE(a->rewind({62}));
+    Context* other[] = {branch.get(), a.get()};
+    decode(*engine, other, draws, 3);
+    std::swap(other[0], other[1]);
+    decode(*engine, other, draws, 3);
+    std::vector<Token> all;
+    for (const Context* context : {a.get(), b.get(), branch.get()}) {
+      all.insert(all.end(), context->tokens().begin(), context->tokens().end());
+      all.push_back(context->drawn());
+    }
+    return all;
+  };
+  EXPECT_EQ(drawn(*gpu()), drawn("cpu"));
 }
 
 TEST(VulkanEngine, TokensAreDrawnForSomeAndLogitsReadOfOthersInOneStep) {

@@ -312,7 +312,8 @@ void CpuBackend::write(const Tensor& x, std::span<const float> values) {
   }
 }
 
-void CpuBackend::draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) {
+void CpuBackend::draw(const Tensor& logits, int /*first_row*/, std::span<const Draw> draws,
+                      std::span<Token> out) {
   assert(draws.size() == out.size() && draws.size() <= static_cast<std::size_t>(logits.rows));
   for (std::size_t i = 0; i < draws.size(); ++i) {
     const float* values = row(logits, static_cast<int>(i));

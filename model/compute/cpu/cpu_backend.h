@@ -76,7 +76,8 @@ class CpuBackend : public Backend {
                    const GatedFfn& shared) override;
   void narrow(const Tensor& x, std::span<const int> rows) override;
   void read(const Tensor& x, std::span<float> out) override;
-  void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) override;
+  void draw(const Tensor& logits, int first_row, std::span<const Draw> draws,
+            std::span<Token> out) override;
   // What another back end has computed.
   void write(const Tensor& x, std::span<const float> values);
 

@@ -1,14 +1,14 @@
 #include "model/compute/vulkan/batch_memory.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <cassert>
 
 namespace corvid::model {
 namespace {
 
 constexpr VkDeviceSize kAlignment = 256;
-constexpr std::size_t kPageStep = 64;  // pages are sent in multiples of it
+// Of each sequence's list of pages: the lists behind it stay where they are while it grows.
+constexpr std::size_t kPageStep = 64;
 
 VkDeviceSize round_up(VkDeviceSize n, VkDeviceSize to) {
   return (n + to - 1) / to * to;
@@ -16,90 +16,78 @@ VkDeviceSize round_up(VkDeviceSize n, VkDeviceSize to) {
 
 }  // namespace
 
-void BatchMemory::add_rope(std::span<const double> frequencies) {
-  ropes_.emplace_back(frequencies.begin(), frequencies.end());
-}
-
-void BatchMemory::reserve(VkDeviceSize bytes) {
-  if (host_memory_ && host_memory_->region().size >= bytes) return;
-  commands_.forget();
-  const VkDeviceSize size = round_up(bytes + bytes / 2, 1 << 16);
-  host_memory_ = std::make_unique<Buffer>(device_, size, Memory::host, "batches");
-  device_memory_ = std::make_unique<Buffer>(device_, size, Memory::device, "batches");
-}
-
-// In memory: rows; room for narrowed rows and their list; angles of every rope; pages.
+// In memory: rows; room for narrowed rows and their list; pages.
 void BatchMemory::begin(const Batch& batch, std::span<const Region> pages) {
   const VkDeviceSize n = batch.tokens.size();
-  std::size_t n_pages = 0;
-  for (const Sequence& sequence : batch.sequences) n_pages += sequence.pages.size();
   rows_at_ = 0;
   narrow_at_ = round_up(n * sizeof(Row), kAlignment);
-  VkDeviceSize end = narrow_at_ + round_up(n * (sizeof(Row) + 4), kAlignment);
-  angles_at_.clear();
-  for (const std::vector<double>& rope : ropes_) {
-    angles_at_.push_back(end);
-    end += round_up(n * rope.size() * 2 * sizeof(float), kAlignment);
-  }
-  pages_at_ = end;
-  end += round_up(n_pages, kPageStep) * sizeof(VkDeviceAddress);
-  reserve(end);
-  bytes_ = end;
-
-  std::byte* const memory = host_memory_->region().mapped;
-  auto* page = reinterpret_cast<VkDeviceAddress*>(memory + pages_at_);
-  std::uint32_t first_page = 0;
+  pages_at_ = narrow_at_ + round_up(n * (sizeof(Row) + sizeof(int)), kAlignment);
   rows_.clear();
+  std::uint32_t n_pages = 0;
   for (const Sequence& sequence : batch.sequences) {
     for (int i = 0; i < sequence.n_rows; ++i) {
-      const auto row = static_cast<std::uint32_t>(rows_.size());
-      rows_.push_back({static_cast<std::uint32_t>(sequence.past_tokens + i), first_page,
-                       static_cast<std::uint32_t>(batch.tokens[row]), row});
+      const auto token = static_cast<std::uint32_t>(batch.tokens[rows_.size()]);
+      rows_.push_back({static_cast<std::uint32_t>(sequence.past_tokens + i), n_pages, token, 0});
     }
-    for (int id : sequence.pages) {
-      page[first_page++] = id < static_cast<int>(pages.size()) ? pages[id].address : 0;
-    }
+    n_pages += static_cast<std::uint32_t>(round_up(sequence.pages.size(), kPageStep));
   }
-  std::memcpy(memory, rows_.data(), rows_.size() * sizeof(Row));
-  write_angles(static_cast<int>(n));
-  send(0, end);
+  memory_.reserve(pages_at_ + n_pages * sizeof(VkDeviceAddress));
+  memory_.update(rows_at_, std::as_bytes(std::span(rows_)));
+  std::uint32_t first = 0;
+  for (const Sequence& sequence : batch.sequences) {
+    update_pages(sequence, first, pages);
+    first += static_cast<std::uint32_t>(round_up(sequence.pages.size(), kPageStep));
+  }
+  commands_.submit();  // apart, so that what follows is an earlier recording
 }
 
-void BatchMemory::write_angles(int n_rows) {
-  for (std::size_t r = 0; r < ropes_.size(); ++r) {
-    auto* out = reinterpret_cast<float*>(host_memory_->region().mapped + angles_at_[r]);
-    for (int i = 0; i < n_rows; ++i) {
-      for (double frequency : ropes_[r]) {
-        const double angle = rows_[i].position * frequency;
-        *out++ = static_cast<float>(std::cos(angle));
-        *out++ = static_cast<float>(std::sin(angle));
-      }
-    }
+// Sends the part from the first to the last page that is another one.
+void BatchMemory::update_pages(const Sequence& sequence, std::uint32_t first,
+                               std::span<const Region> pages) {
+  addresses_.clear();
+  for (int id : sequence.pages) {
+    addresses_.push_back(id < static_cast<int>(pages.size()) ? pages[id].address : 0);
   }
-}
-
-void BatchMemory::send(VkDeviceSize from, VkDeviceSize to) {
-  commands_.copy(host_memory_->region().part(from, to - from),
-                 device_memory_->region().part(from, to - from));
-  commands_.barrier();
+  const VkDeviceSize at = pages_at_ + first * sizeof(VkDeviceAddress);
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(addresses_));
+  if (memory_.holds(at, bytes)) return;
+  const auto is_known = [&](std::size_t from) {
+    return memory_.holds(at + from, bytes.subspan(from, sizeof(VkDeviceAddress)));
+  };
+  std::size_t begin = 0, end = bytes.size();
+  while (is_known(begin)) begin += sizeof(VkDeviceAddress);
+  while (is_known(end - sizeof(VkDeviceAddress))) end -= sizeof(VkDeviceAddress);
+  memory_.send(at + begin, bytes.subspan(begin, end - begin));
 }
 
 VkDeviceAddress BatchMemory::narrow(std::span<const int> rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) rows_[i] = rows_[rows[i]];
   rows_.resize(rows.size());
-  std::byte* const memory = host_memory_->region().mapped + narrow_at_;
-  const std::size_t bytes = rows.size() * sizeof(Row);
-  std::memcpy(memory, rows_.data(), bytes);
-  std::memcpy(memory + bytes, rows.data(), rows.size_bytes());
-  send(narrow_at_, narrow_at_ + bytes + rows.size_bytes());
   rows_at_ = narrow_at_;
-  return device_memory_->region().address + narrow_at_ + bytes;
+  memory_.update(rows_at_, std::as_bytes(std::span(rows_)));
+  memory_.update(place_of(rows_.size()), std::as_bytes(rows));
+  commands_.barrier();
+  return rows_address(rows_.size());
 }
 
 int BatchMemory::longest() const {
   int tokens = 0;
   for (const Row& row : rows_) tokens = std::max(tokens, static_cast<int>(row.position) + 1);
   return tokens;
+}
+
+void BatchMemory::expect_draws(int first, int n) {
+  assert(first + n <= rows());
+  memory_.expect_change(place_of(first), n * sizeof(Row));
+}
+
+void BatchMemory::learn_draws(int first, std::span<const Token> tokens) {
+  const auto drawn = std::span(rows_).subspan(first, tokens.size());
+  for (std::size_t i = 0; i < drawn.size(); ++i) {
+    drawn[i].token = static_cast<std::uint32_t>(tokens[i]);
+    ++drawn[i].position;
+  }
+  memory_.learn(place_of(first), std::as_bytes(drawn));
 }
 
 }  // namespace corvid::model

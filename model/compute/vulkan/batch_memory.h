@@ -1,58 +1,52 @@
-// What the kernels read about the batch in progress: its rows, their angles, and its pages.
+// What the kernels read about the batch in progress: its rows and their pages.
 //
-// Filled by the CPU in mapped memory, copied to the device by the first command of a batch.
-// Addresses stay the same for batches of the same number of rows, so that commands can be replayed.
+// The device keeps it from batch to batch, and moves rows on by itself when it draws their next
+// tokens: of a batch that continues the last one, only the addresses of new pages go up. Places
+// stay the same for batches of the same number of rows, so that commands can be replayed.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "model/compute/backend.h"
-#include "model/compute/vulkan/commands.h"
+#include "model/compute/vulkan/known_memory.h"
 
 namespace corvid::model {
 
 class BatchMemory {
  public:
-  BatchMemory(const Device& device, Commands& commands) : device_(device), commands_(commands) {}
-
-  void add_rope(std::span<const double> frequencies);
-  int ropes() const { return static_cast<int>(ropes_.size()); }
+  BatchMemory(const Device& device, Commands& commands)
+      : commands_(commands), memory_(device, commands, "batches") {}
 
   // The device must have finished the batch before. `pages` are all pages there are.
   void begin(const Batch& batch, std::span<const Region> pages);
   // Keeps these rows. Returns the address of their list, u32 [rows].
   VkDeviceAddress narrow(std::span<const int> rows);
 
-  VkDeviceSize bytes() const { return bytes_; }  // of the batch, on their way to the device
   int rows() const { return static_cast<int>(rows_.size()); }
   int position(int row) const { return static_cast<int>(rows_[row].position); }
   int longest() const;  // tokens, of the row that has most
-  VkDeviceAddress rows_address(int first = 0) const {
-    return device_memory_->region().address + rows_at_ + first * sizeof(Row);
-  }
-  VkDeviceAddress pages_address() const { return device_memory_->region().address + pages_at_; }
-  VkDeviceAddress angles_address(const Rope& rope) const {
-    return device_memory_->region().address + angles_at_[rope.id];
-  }
+  VkDeviceAddress rows_address(int first = 0) const { return memory_.address() + place_of(first); }
+  VkDeviceAddress pages_address() const { return memory_.address() + pages_at_; }
+
+  // Tokens are about to be drawn for rows from `first` on, which go on to the next position with
+  // them; and these they are.
+  void expect_draws(int first, int n);
+  void learn_draws(int first, std::span<const Token> tokens);
 
  private:
   struct Row {  // as in memory.glsl
-    std::uint32_t position, first_page, token, angles;
+    std::uint32_t position, first_page, token, unused;
   };
 
-  void reserve(VkDeviceSize bytes);
-  void write_angles(int n_rows);
-  void send(VkDeviceSize from, VkDeviceSize to);
+  VkDeviceSize place_of(int row) const { return rows_at_ + row * sizeof(Row); }
+  void update_pages(const Sequence& sequence, std::uint32_t first, std::span<const Region> pages);
 
-  const Device& device_;
   Commands& commands_;
-  std::vector<std::vector<double>> ropes_;
-  std::vector<VkDeviceSize> angles_at_;
-  std::unique_ptr<Buffer> host_memory_, device_memory_;
+  KnownMemory memory_;
   std::vector<Row> rows_;
-  VkDeviceSize rows_at_ = 0, narrow_at_ = 0, pages_at_ = 0, bytes_ = 0;
+  std::vector<VkDeviceAddress> addresses_;  // of a sequence's pages
+  VkDeviceSize rows_at_ = 0, narrow_at_ = 0, pages_at_ = 0;
 };
 
 }  // namespace corvid::model

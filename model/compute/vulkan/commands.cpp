@@ -45,6 +45,8 @@ void Commands::copy(const Region& from, const Region& to) {
   command.from = from.buffer;
   command.to = to.buffer;
   command.copy = {from.offset, to.offset, from.size};
+  const bool up = from.mapped && !to.mapped, down = to.mapped && !from.mapped;
+  command.bus = up ? Bus::up : down ? Bus::down : Bus::none;
 }
 
 void Commands::barrier() {
@@ -124,6 +126,9 @@ void Commands::submit() {
     counts_.dispatches += command.kind == Command::Kind::dispatch;
     counts_.copies += command.kind == Command::Kind::copy;
     counts_.barriers += command.kind == Command::Kind::barrier;
+    const auto bytes = static_cast<std::int64_t>(command.copy.size);
+    counts_.up_bytes += command.bus == Bus::up ? bytes : 0;
+    counts_.down_bytes += command.bus == Bus::down ? bytes : 0;
   }
   list_.clear();
   const VkSubmitInfo info{.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,

@@ -23,6 +23,7 @@ struct Groups {
 // Since the back end was made.
 struct CommandCounts {
   std::int64_t dispatches = 0, copies = 0, barriers = 0, submissions = 0, recordings = 0;
+  std::int64_t up_bytes = 0, down_bytes = 0;  // of copies between the CPU's memory and the device's
 };
 
 class Commands {
@@ -57,12 +58,13 @@ class Commands {
   const CommandCounts& counts() const { return counts_; }
 
  private:
+  enum class Bus : std::uint32_t { none, up, down };
   struct Command {
     enum class Kind : std::uint32_t { dispatch, copy, barrier } kind;
     std::uint32_t push_bytes;
     VkPipeline pipeline;
     Groups groups;
-    std::uint32_t unused;
+    Bus bus;
     VkBuffer from, to;
     VkBufferCopy copy;
     std::array<std::byte, kPushBytes> push;

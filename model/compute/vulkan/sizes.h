@@ -10,7 +10,8 @@ inline constexpr int kTileRows = 8;  // that a kernel multiplies with a weight t
 inline constexpr int kLargeBatch = 16;
 // Of more rows, tiles go through shared memory: rows that share a reading of the weights.
 inline constexpr int kWideTile = 64, kPairTile = 32;
-inline constexpr int kTiledRows = 64;                    // of weights, in such a tile
+inline constexpr int kTiledRows = 64;  // of weights, in such a tile
+inline constexpr int kAngles = 1024;   // of a rope's two tables; also in cache.glsl
 inline constexpr std::size_t kScratchFloats = 16 << 20;  // of one group of rows
 
 constexpr std::uint32_t divide_up(std::size_t a, std::size_t b) {

@@ -41,7 +41,7 @@ void VulkanBackend::keep_rows(const KvRows* rows, const IndexQuery* query, int f
     Number unused;
   } push{.rows = batch_.rows_address(first),
          .pages = batch_.pages_address(),
-         .angles = batch_.angles_address(rows ? rows->rope : query->rope)};
+         .angles = angles(rows ? rows->rope : query->rope)};
   if (rows) {
     push.latent = address(rows->latent);
     push.latent_weight = vector(rows->latent_norm.weight);
@@ -70,7 +70,7 @@ void VulkanBackend::keep_rows(const KvRows* rows, const IndexQuery* query, int f
   const KvShape& shape = layout_.shape;
   const int words_per_key = layout_.exact ? shape.index : shape.index / 4 + 1;
   if (rows) {
-    count_floats(n * std::int64_t{shape.latent + 2 * shape.rope + shape.index} + shape.latent);
+    count_floats(n * std::int64_t{shape.latent + 3 * shape.rope + shape.index} + shape.latent);
     count_floats(n * static_cast<std::int64_t>((shape.latent + shape.rope) * layout_.value_bytes) /
                  4);
     if (keys) count_floats(n * std::int64_t{words_per_key} + 2 * shape.index);
@@ -210,7 +210,7 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
     Number unused;
   } attend{batch_.rows_address(first),
            batch_.pages_address(),
-           batch_.angles_address(attention.rope),
+           angles(attention.rope),
            absorbed,
            address(query),
            selected ? kept_.region().address + std::size_t(first) * kept_stride_ * 4 : 0,
@@ -254,7 +254,7 @@ void VulkanBackend::attend_rows(const LatentAttention& attention, int first, int
   }
   // Queries, what the parts leave and its sum.
   const std::int64_t all_heads = std::int64_t{n} * heads;
-  count_floats(all_heads * (latent + rope) + n * rope + 2 * all_heads * parts * (4 + latent) +
+  count_floats(all_heads * (latent + rope) + 2 * n * rope + 2 * all_heads * parts * (4 + latent) +
                all_heads * latent);
   pace();
 }

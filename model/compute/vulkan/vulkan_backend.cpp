@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 #include <thread>
 
@@ -164,9 +165,23 @@ Tensor VulkanBackend::add_tensor(int rows, int width) {
   return {static_cast<int>(tensors_.size()) - 1, 0, rows, width};
 }
 
+// cos, sin of the angles at positions 0, 1, ... and at 0, kAngles, 2 kAngles, ..., of which a
+// kernel puts those of a position together. What a device makes of cos() itself may be off by
+// 2^-11.
 Rope VulkanBackend::add_rope(std::span<const double> frequencies) {
-  batch_.add_rope(frequencies);
-  return {batch_.ropes() - 1, static_cast<int>(2 * frequencies.size())};
+  std::vector<float> angles;
+  for (int step : {1, kAngles}) {
+    for (int i = 0; i < kAngles; ++i) {
+      for (double frequency : frequencies) {
+        const double angle = static_cast<double>(i) * step * frequency;
+        angles.push_back(static_cast<float>(std::cos(angle)));
+        angles.push_back(static_cast<float>(std::sin(angle)));
+      }
+    }
+  }
+  ropes_.push_back(weights_memory_.take(angles.size() * sizeof(float)));
+  staging_.write(ropes_.back(), std::as_bytes(std::span(angles)));
+  return {static_cast<int>(ropes_.size()) - 1, static_cast<int>(2 * frequencies.size())};
 }
 
 void VulkanBackend::set_kv_shape(const KvShape& shape) {
@@ -234,6 +249,8 @@ Traffic VulkanBackend::traffic() const {
   traffic.copies = counts.copies;
   traffic.submissions = counts.submissions;
   traffic.recordings = counts.recordings;
+  traffic.bus_up_bytes += counts.up_bytes;
+  traffic.bus_down_bytes += counts.down_bytes;
   return traffic;
 }
 

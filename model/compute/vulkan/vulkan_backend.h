@@ -2,8 +2,8 @@
 //
 // The kernels (kernels/*.comp) say what each operation computes and how it is shared out. Weights
 // lie in the panels that the CPU reads, KV pages in the CPU's layout. Operations append to a list
-// of commands that is submitted by read(), or on the way when a batch is large. What changes from
-// batch to batch (tokens, positions, angles, pages) goes to the device as one block of memory.
+// of commands that is submitted by read() and draw(), or on the way when a batch is large. Tokens,
+// positions and pages lie on the device, which moves them on by itself while it decodes.
 // Sums are taken in a fixed order: the same calls give the same bits.
 #pragma once
 
@@ -71,7 +71,8 @@ class VulkanBackend : public Backend {
                    const GatedFfn& shared) override;
   void narrow(const Tensor& x, std::span<const int> rows) override;
   void read(const Tensor& x, std::span<float> out) override;
-  void draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) override;
+  void draw(const Tensor& logits, int first_row, std::span<const Draw> draws,
+            std::span<Token> out) override;
 
   Traffic traffic() const override;
   std::vector<int> selection(int row) override;
@@ -115,6 +116,7 @@ class VulkanBackend : public Backend {
   VkDeviceAddress address(const Tensor& t) const;
   std::uint32_t stride(const Tensor& t) const { return tensors_[t.id].stride; }
   VkDeviceAddress vector(const Vector& v) const { return v ? vectors_[v.id].address : 0; }
+  VkDeviceAddress angles(const Rope& rope) const { return ropes_[rope.id].address; }
   std::vector<std::uint32_t> format_constants(Type type, Type other) const;
   std::vector<std::uint32_t> cache_constants() const;
   VkDeviceAddress reserve(Scratch& scratch, std::size_t floats);
@@ -160,7 +162,7 @@ class VulkanBackend : public Backend {
   std::vector<Weights> matrices_;
   Matrix table_;  // may be asked for as a matrix, too
   const std::byte* table_data_ = nullptr;
-  std::vector<Region> vectors_;
+  std::vector<Region> vectors_, ropes_;
   std::vector<Activations> tensors_;
   KvLayout layout_;
   std::vector<Region> pages_;

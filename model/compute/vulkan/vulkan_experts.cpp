@@ -72,7 +72,7 @@ void VulkanBackend::add_from_cpu(const Tensor& x, std::span<const float> values)
     std::memcpy(from_cpu_->region().mapped + i * stride(x) * sizeof(float),
                 values.data() + std::size_t(i) * x.width, x.width * sizeof(float));
   }
-  traffic_.bus_bytes += static_cast<std::int64_t>(bytes);
+  traffic_.bus_up_bytes += static_cast<std::int64_t>(bytes);
   struct {
     VkDeviceAddress y, x;
     std::uint32_t dim, used, y_stride, x_stride;

@@ -7,6 +7,7 @@
 #include "model/compute/cpu/panels.h"
 #include "model/compute/vulkan/sizes.h"
 #include "model/compute/vulkan/vulkan_backend.h"
+#include "model/error.h"
 
 namespace corvid::model {
 namespace {
@@ -67,7 +68,10 @@ void VulkanBackend::begin(const Batch& batch) {
   staging_.flush();
   commands_.finish();
   batch_.begin(batch, pages_);
-  traffic_.bus_bytes += static_cast<std::int64_t>(batch_.bytes());
+  if (batch_.longest() > kAngles * kAngles) {
+    throw ModelError("the GPU takes contexts of up to " + std::to_string(kAngles * kAngles) +
+                     " tokens");
+  }
 }
 
 void VulkanBackend::embed(const Matrix& table, const Tensor& x) {
@@ -169,7 +173,6 @@ void VulkanBackend::read(const Tensor& x, std::span<float> out) {
   assert(out.size() == static_cast<std::size_t>(x.rows) * x.width);
   const std::size_t row = stride(x) * sizeof(float);
   const Region copy = readback(x.rows * row);
-  traffic_.bus_bytes += static_cast<std::int64_t>(x.rows * row);
   commands_.barrier();
   commands_.copy(tensors_[x.id].region.part(x.first * row, x.rows * row), copy);
   commands_.finish();
@@ -179,19 +182,27 @@ void VulkanBackend::read(const Tensor& x, std::span<float> out) {
   }
 }
 
-void VulkanBackend::draw(const Tensor& logits, std::span<const Draw> draws, std::span<Token> out) {
+void VulkanBackend::draw(const Tensor& logits, int first_row, std::span<const Draw> draws,
+                         std::span<Token> out) {
   assert(draws.size() == out.size() && draws.size() <= static_cast<std::size_t>(logits.rows));
   draws_.begin(draws, logits.width);
+  batch_.expect_draws(first_row, static_cast<int>(draws.size()));
   struct {
-    Address logits, draws, tokens;
+    Address logits, draws, tokens, rows;
     Number stride, unused;
-  } push{address(logits), draws_.draws_address(), draws_.tokens_address(), stride(logits), 0};
+  } push{.logits = address(logits),
+         .draws = draws_.draws_address(),
+         .tokens = draws_.tokens_address(),
+         .rows = batch_.rows_address(first_row),
+         .stride = stride(logits)};
   commands_.barrier();
   commands_.dispatch(pipelines_.get(Kernel::draw, {}), push, {Number(draws.size())});
-  count_floats(std::int64_t{push.stride} * std::ssize(draws));
-  traffic_.bus_bytes += static_cast<std::int64_t>(draws_.bytes());
+  constexpr int kBesideLogits = 16;  // how to draw, the token, what goes on
+  count_floats(std::int64_t{push.stride + kBesideLogits} * std::ssize(draws));
+  traffic_.bus_down_bytes += static_cast<std::int64_t>(out.size_bytes());
   commands_.finish();
-  std::ranges::copy(draws_.tokens(), out.begin());
+  std::ranges::copy(draws_.finish(), out.begin());
+  batch_.learn_draws(first_row, out);
 }
 
 }  // namespace corvid::model

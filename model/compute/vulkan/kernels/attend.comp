@@ -55,7 +55,7 @@ vec4 cached(Words page, uint row, uint quad) {
   return vec4(unpackHalf2x16(page.v[at]), unpackHalf2x16(page.v[at + 1]));
 }
 
-void load_queries(uint row, uint first, uint angles) {
+void load_queries(uint row, uint first, uint position) {
   const uint thread = thread_number();
   for (uint i = thread; i < kHeads * kLatentQuads; i += kThreads) {
     const uint h = i / kLatentQuads, quad = i % kLatentQuads;
@@ -68,8 +68,8 @@ void load_queries(uint row, uint first, uint angles) {
     const uint at = row * p.query_stride + head * (p.nope + kRope) + p.nope + 4 * quad;
     const vec2 a = vec2(p.query.v[at], p.query.v[at + 1]);
     const vec2 b = vec2(p.query.v[at + 2], p.query.v[at + 3]);
-    const vec2 first_turned = turn(p.angles, angles, 2 * quad, a);
-    const vec2 second_turned = turn(p.angles, angles, 2 * quad + 1, b);
+    const vec2 first_turned = turn(p.angles, position, 2 * quad, a);
+    const vec2 second_turned = turn(p.angles, position, 2 * quad + 1, b);
     queries[h * kQuads + kLatentQuads + quad] = p.scale * vec4(first_turned, second_turned);
   }
 }
@@ -180,7 +180,7 @@ void main() {
   const uint share = (tiles + p.parts - 1) / p.parts * kTokens;
   const uint begin = min(gl_WorkGroupID.x * share, n), end = min(begin + share, n);
 
-  load_queries(i, first_head, r.angles);
+  load_queries(i, first_head, r.position);
   if (thread < kHeads) {
     largest[thread] = -kInfinity;
     sum[thread] = 0;

@@ -18,9 +18,14 @@ uvec2 rope_pair(uint i, bool half_split) {
   return half_split ? uvec2(i, i + kRope / 2) : uvec2(2 * i, 2 * i + 1);
 }
 
-// `angles` holds cos, sin of every pair of every row of the batch.
-vec2 turn(Floats angles, uint row, uint i, vec2 value) {
-  const uint at = row * kRope + 2 * i;
-  const float c = angles.v[at], s = angles.v[at + 1];
-  return vec2(value.x * c - value.y * s, value.x * s + value.y * c);
+// By the sum of two angles, of each of which `angles` holds cos, sin for every pair: those of
+// positions 0, 1, ..., kAngles - 1, then those of 0, kAngles, 2 kAngles, ...
+const uint kAngles = 1024;
+vec2 turn(Floats angles, uint position, uint i, vec2 value) {
+  const uint low = position % kAngles * kRope + 2 * i;
+  const uint high = (kAngles + position / kAngles) * kRope + 2 * i;
+  const float a = angles.v[low], b = angles.v[low + 1];
+  const float c = angles.v[high], d = angles.v[high + 1];
+  precise const float cosine = a * c - b * d, sine = b * c + a * d;
+  return vec2(value.x * cosine - value.y * sine, value.x * sine + value.y * cosine);
 }

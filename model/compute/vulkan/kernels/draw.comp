@@ -1,5 +1,6 @@
 // tokens[i] = a token drawn from logits [n][vocab] as model/compute/draw.h says; -1 if none has a
-// logit above -infinity. One workgroup a row. Grid: n.
+// logit above -infinity. Row i goes on with it to its next position, and the series of its random
+// numbers to the next. One workgroup a row. Grid: n.
 //
 // Weights exp((logit - largest) / temperature) are added as integers of 28 fractional bits, in two
 // words of 14: their sums do not depend on the order, and what weighs less is never drawn. The
@@ -16,14 +17,17 @@ struct Draw {
   Words allowed;  // a bit for each of n_tokens, unless all are
   uint n_tokens, masked;
   float inverse_temperature;  // 0: the largest logit, of equals the first
-  float top_p, least, random;
+  float top_p, least;
+  uint unused;
+  uvec2 random;  // the state of a series, lower half first
 };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer Draws { Draw v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Draws { Draw v[]; };
 
 layout(push_constant) uniform Push {
   Floats logits;
   Draws draws;
   Words tokens;
+  Rows rows;
   uint stride, unused;
 } p;
 
@@ -39,7 +43,40 @@ shared uint digit;
 
 Draw d;
 uint row;
-float largest;
+float largest, random;
+
+// By one thread.
+void take(uint token) {
+  const uint i = gl_WorkGroupID.x;
+  p.tokens.v[i] = token;
+  p.rows.v[i].token = token;
+  p.rows.v[i].position += 1;
+}
+
+uvec2 times(uvec2 a, uvec2 b) {
+  uint high, low;
+  umulExtended(a.x, b.x, high, low);
+  return uvec2(low, high + a.x * b.y + a.y * b.x);
+}
+
+uvec2 shifted(uvec2 a, uint n) {
+  return uvec2(a.x >> n | a.y << (32 - n), a.y >> n);
+}
+
+// random_number() of draw.h, of which a float holds 24 bits.
+float random_number(uvec2 z) {
+  z = times(z ^ shifted(z, 30), uvec2(0x1CE4E5B9, 0xBF58476D));
+  z = times(z ^ shifted(z, 27), uvec2(0x133111EB, 0x94D049BB));
+  z ^= shifted(z, 31);
+  return float(z.y >> 8) / float(1 << 24);
+}
+
+// By one thread: the state grows by kRandomStep.
+void advance_random() {
+  uint carry;
+  const uint low = uaddCarry(d.random.x, 0x7F4A7C15, carry);
+  p.draws.v[gl_WorkGroupID.x].random = uvec2(low, d.random.y + 0x9E3779B9 + carry);
+}
 
 bool is_allowed(uint token) {
   return d.masked == 0 || (d.allowed.v[token >> 5] >> (token & 31) & 1) != 0;
@@ -163,7 +200,7 @@ void take_nth(uint key, uint nth) {
   if (nth < at || nth >= found[thread + 1]) return;
   for (uint t = tokens.x; t < tokens.y; ++t) {
     if (ordered(p.logits.v[row + t]) != key || !is_allowed(t)) continue;
-    if (at++ == nth) p.tokens.v[gl_WorkGroupID.x] = t;
+    if (at++ == nth) take(t);
   }
 }
 
@@ -180,7 +217,7 @@ void draw_from_heaviest() {
   const float kept = max(ceil(left / weight), above > 0 ? 0 : 1);
   const float total = above + kept * weight;
   barrier();
-  const uint key = descend(d.random * total, false);
+  const uint key = descend(random * total, false);
   const uint nth = uint(left / weight_of_key(key));
   take_nth(key, key == last ? min(nth, uint(max(kept, 1)) - 1) : nth);
 }
@@ -199,7 +236,7 @@ void draw_from_all() {
   if (thread == 0) {
     float missing = 0;
     for (uint i = 0; i < kThreads; ++i) missing += value_of(i);
-    missing *= d.random;
+    missing *= random;
     for (uint i = 0; i < kThreads; ++i) {
       const float value = value_of(i);
       if (value <= 0) continue;
@@ -221,15 +258,20 @@ void draw_from_all() {
     missing -= (float(weight.x) + float(weight.y) / float(1 << kHalfBits)) / float(1 << kHalfBits);
     if (missing < 0) break;
   }
-  p.tokens.v[gl_WorkGroupID.x] = token;
+  take(token);
 }
 
 void main() {
   d = p.draws.v[gl_WorkGroupID.x];
   row = gl_WorkGroupID.x * p.stride;
+  random = random_number(d.random);
   find_largest();
-  if (best_token[0] == 0xFFFFFFFF || d.inverse_temperature == 0) {
-    if (gl_LocalInvocationID.x == 0) p.tokens.v[gl_WorkGroupID.x] = best_token[0];
+  memoryBarrierBuffer();  // everybody has read d
+  barrier();
+  const bool is_first = gl_LocalInvocationID.x == 0, is_greedy = d.inverse_temperature == 0;
+  if (is_first && !is_greedy) advance_random();
+  if (best_token[0] == 0xFFFFFFFF || is_greedy) {
+    if (is_first) take(best_token[0]);
   } else if (d.top_p < 1) {
     draw_from_heaviest();
   } else {

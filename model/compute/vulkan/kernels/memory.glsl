@@ -13,7 +13,7 @@ struct Row {
   uint position;
   uint first_page;  // its timeline's first entry among the batch's pages
   uint token;
-  uint angles;  // its row of the tables of angles
+  uint unused;
 };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer Rows { Row v[]; };
 

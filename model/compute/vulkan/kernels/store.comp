@@ -77,10 +77,10 @@ void normalize_key(uint row) {
   }
 }
 
-void turn_values(Floats angles, uint at, bool half_split) {
+void turn_values(Floats angles, uint position, bool half_split) {
   for (uint i = thread_number(); i < kRope / 2; i += kThreads) {
     const uvec2 pair = rope_pair(i, half_split);
-    const vec2 turned = turn(angles, at, i, vec2(values[pair.x], values[pair.y]));
+    const vec2 turned = turn(angles, position, i, vec2(values[pair.x], values[pair.y]));
     values[pair.x] = turned.x;
     values[pair.y] = turned.y;
   }
@@ -128,7 +128,7 @@ void store_row(uint row, Row r) {
     const uvec2 pair = kLatent + rope_pair(i, false);
     const uint at = row * padded(kLatent + kRope);
     const vec2 key = vec2(p.latent.v[at + pair.x], p.latent.v[at + pair.y]);
-    const vec2 turned = turn(p.angles, r.angles, i, key);
+    const vec2 turned = turn(p.angles, r.position, i, key);
     values[pair.x] = turned.x;
     values[pair.y] = turned.y;
   }
@@ -138,7 +138,7 @@ void store_row(uint row, Row r) {
   barrier();
   normalize_key(row);
   barrier();
-  turn_values(p.angles, r.angles, kHalfSplit);
+  turn_values(p.angles, r.position, kHalfSplit);
   barrier();
   if (!kExact) hadamard(kIndex);
   write_key(page, slot);
@@ -149,7 +149,7 @@ void prepare_query(uint row, Row r, uint head) {
   const uint from = row * padded(p.heads * kIndex) + head * kIndex;
   for (uint i = thread; i < kIndex; i += kThreads) values[i] = p.query.v[from + i];
   barrier();
-  turn_values(p.angles, r.angles, kQueryHalfSplit);
+  turn_values(p.angles, r.position, kQueryHalfSplit);
   barrier();
   float factor = p.weights.v[row * padded(p.heads) + head] * p.weight_scale;
   if (kExact) {
