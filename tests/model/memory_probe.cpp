@@ -22,6 +22,7 @@ enum Op : Word {
   kTypeRuntimeArray = 29,
   kTypeStruct = 30,
   kTypePointer = 32,
+  kTypeForwardPointer = 39,
   kConstant = 43,
   kConstantComposite = 44,
   kFunction = 54,
@@ -113,6 +114,7 @@ class Rewriter {
       for (Word member : op.subspan(2)) bytes += bytes_[member];
       bytes_[op[1]] = bytes;
     }
+    if (name == kTypeForwardPointer) bytes_[op[1]] = 8;
     if (name == kTypePointer) {
       pointers_[op[1]] = {op[2], op[3]};
       bytes_[op[1]] = 8;
@@ -151,7 +153,7 @@ class Rewriter {
     const Word high = emit_value(kConstant, uint_, {static_cast<Word>(log_ >> 32)});
     address_ = emit_value(kConstantComposite, pair_, {low, high});
     for (Word store : {0, 1}) {
-      for (Word bytes : {4, 8, 12, 16, 32}) {
+      for (Word bytes : {4, 8, 12, 16, 40}) {
         const Word tag = static_cast<Word>(kernel_) << kKernelShift | store << kStoreShift |
                          bytes << kBytesShift;
         tags_[store][bytes] = emit_value(kConstant, uint_, {tag});

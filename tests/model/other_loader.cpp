@@ -6,6 +6,7 @@
 //   CORVID_LARGEST_BYTES of an allocation, as the device tells
 //   CORVID_MOST_BYTES    of all allocations; the next is refused
 //   CORVID_REVERSE       commands that no barrier keeps in order are done the other way round
+//   CORVID_WATCH         what changes in mapped memory is counted; see corvid_changed_words()
 #include <dlfcn.h>
 #include <unistd.h>
 #include <vulkan/vulkan_core.h>
@@ -22,6 +23,25 @@ namespace {
 
 PFN_vkGetInstanceProcAddr real_instance_function = nullptr;
 std::map<VkDeviceMemory, VkDeviceSize> allocated;
+
+struct Mapped {
+  const std::uint32_t* words;
+  std::vector<std::uint32_t> seen;
+};
+std::map<VkDeviceMemory, Mapped> mapped;
+enum Writer { kCpu, kDevice };
+std::uint64_t changed_words[2];
+
+// What differs from what was there last was written by this one.
+void watch(Writer writer) {
+  for (auto& [memory, map] : mapped) {
+    for (std::size_t i = 0; i < map.seen.size(); ++i) {
+      if (map.words[i] == map.seen[i]) continue;
+      map.seen[i] = map.words[i];
+      ++changed_words[writer];
+    }
+  }
+}
 
 std::optional<VkDeviceSize> number(const char* name) {
   const char* text = std::getenv(name);
@@ -60,6 +80,7 @@ VkResult wait(VkDevice, std::uint32_t, const VkFence*, VkBool32, std::uint64_t);
 VkResult allocate(VkDevice, const VkMemoryAllocateInfo*, const VkAllocationCallbacks*,
                   VkDeviceMemory*);
 void free_memory(VkDevice, VkDeviceMemory, const VkAllocationCallbacks*);
+VkResult map_memory(VkDevice, VkDeviceMemory, VkDeviceSize, VkDeviceSize, VkMemoryMapFlags, void**);
 PFN_vkVoidFunction device_function(VkDevice, const char*);
 void bind(VkCommandBuffer, VkPipelineBindPoint, VkPipeline);
 void push(VkCommandBuffer, VkPipelineLayout, VkShaderStageFlags, std::uint32_t, std::uint32_t,
@@ -78,6 +99,7 @@ Replaced<PFN_vkQueueSubmit> submit_{"vkQueueSubmit", submit};
 Replaced<PFN_vkWaitForFences> wait_{"vkWaitForFences", wait};
 Replaced<PFN_vkAllocateMemory> allocate_{"vkAllocateMemory", allocate};
 Replaced<PFN_vkFreeMemory> free_{"vkFreeMemory", free_memory};
+Replaced<PFN_vkMapMemory> map_{"vkMapMemory", map_memory};
 Replaced<PFN_vkCmdBindPipeline> bind_{"vkCmdBindPipeline", bind};
 Replaced<PFN_vkCmdPushConstants> push_{"vkCmdPushConstants", push};
 Replaced<PFN_vkCmdDispatch> dispatch_{"vkCmdDispatch", dispatch};
@@ -100,12 +122,14 @@ PFN_vkVoidFunction replace(std::string_view name, PFN_vkVoidFunction found, Func
 }
 
 VkResult submit(VkQueue queue, std::uint32_t n, const VkSubmitInfo* submits, VkFence fence) {
+  watch(kCpu);
   return is_lost() ? VK_ERROR_DEVICE_LOST : submit_.real(queue, n, submits, fence);
 }
 
 VkResult wait(VkDevice device, std::uint32_t n, const VkFence* fences, VkBool32 all,
               std::uint64_t timeout_ns) {
   const VkResult result = wait_.real(device, n, fences, all, timeout_ns);
+  watch(kDevice);
   return is_lost() ? VK_ERROR_DEVICE_LOST : result;
 }
 
@@ -122,12 +146,23 @@ VkResult allocate(VkDevice device, const VkMemoryAllocateInfo* info,
 
 void free_memory(VkDevice device, VkDeviceMemory memory, const VkAllocationCallbacks* callbacks) {
   allocated.erase(memory);
+  mapped.erase(memory);
   free_.real(device, memory, callbacks);
+}
+
+VkResult map_memory(VkDevice device, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size,
+                    VkMemoryMapFlags flags, void** data) {
+  const VkResult result = map_.real(device, memory, offset, size, flags, data);
+  if (result == VK_SUCCESS && std::getenv("CORVID_WATCH")) {
+    const auto* words = static_cast<const std::uint32_t*>(*data);
+    mapped[memory] = {words, {words, words + allocated[memory] / sizeof *words}};
+  }
+  return result;
 }
 
 PFN_vkVoidFunction device_function(VkDevice device, const char* name) {
   const PFN_vkVoidFunction found = device_function_.real(device, name);
-  const PFN_vkVoidFunction other = replace(name, found, submit_, wait_, allocate_, free_);
+  const PFN_vkVoidFunction other = replace(name, found, submit_, wait_, allocate_, free_, map_);
   if (!std::getenv("CORVID_REVERSE") || other != found) return other;
   return replace(name, found, bind_, push_, dispatch_, copy_, barrier_, end_);
 }
@@ -234,4 +269,9 @@ extern "C" PFN_vkVoidFunction vkGetInstanceProcAddr(VkInstance instance, const c
   }
   return replace(name, real_instance_function(instance, name), device_function_, properties_,
                  memory_properties_, extensions_);
+}
+
+// Words of mapped memory that were others when a submission began than before, and when it ended.
+extern "C" std::uint64_t corvid_changed_words(bool by_device) {
+  return changed_words[by_device ? kDevice : kCpu];
 }

@@ -108,21 +108,23 @@ void expect_bytes_of_the_formula(const GgufFile& file, int past, std::uint32_t r
   const Weights weights = load_weights(file, config, backend, {});
   Transformer transformer(config, weights, backend, 64);
   // What the earlier tokens have left does not change what is read of it.
-  std::vector<int> pages((past + kPageTokens) / kPageTokens);
+  std::vector<int> pages((past + 1 + kPageTokens) / kPageTokens);
   std::iota(pages.begin(), pages.end(), 0);
   backend.reserve_pages(static_cast<int>(pages.size()));
   const std::vector<std::byte> earlier(backend.page_bytes(kPageTokens));
   for (int page : pages) backend.write_page(page, kPageTokens, earlier.data());
-  const Token token[] = {7};
-  const Sequence sequence{pages, past, 1};
   const Draw greedy;
-  Wanted wanted{.row = 0, .draw = &greedy};
-  const Batch batch{token, {&sequence, 1}};
+  Wanted wanted{.row = 0, .draw = &greedy, .token = 7};
+  const auto decode = [&](int position) {
+    const Token token = wanted.token;
+    const Sequence sequence{pages, position, 1};
+    return transformer.forward({{&token, 1}, {&sequence, 1}}, {&wanted, 1}, {});
+  };
   const Traffic before = backend.traffic();
-  ASSERT_TRUE(transformer.forward(batch, {&wanted, 1}, {}));
+  ASSERT_TRUE(decode(past));
   const Traffic probed = backend.traffic();
   backend.stop();
-  ASSERT_TRUE(transformer.forward(batch, {&wanted, 1}, {}));
+  ASSERT_TRUE(decode(past + 1));
   const Traffic after = backend.traffic();
 
   const std::int64_t formula = probed.weight_bytes - before.weight_bytes + probed.cache_bytes -
@@ -131,10 +133,13 @@ void expect_bytes_of_the_formula(const GgufFile& file, int past, std::uint32_t r
   const std::int64_t ideal = probed.ideal_bytes - before.ideal_bytes;
   const std::int64_t dispatches = after.dispatches - probed.dispatches;
   const std::int64_t submissions = after.submissions - probed.submissions;
+  const std::int64_t up = after.bus_up_bytes - probed.bus_up_bytes;
+  const std::int64_t down = after.bus_down_bytes - probed.bus_down_bytes;
   const auto number = [](std::int64_t n) { return std::to_string(n); };
   std::printf("depth %d: %s dispatches, %s barriers, %s submissions\n", past,
               number(dispatches).c_str(), number(after.barriers - probed.barriers).c_str(),
               number(submissions).c_str());
+  std::printf("bus: %s bytes up, %s down\n", number(up).c_str(), number(down).c_str());
   std::printf("bytes: %s counted, %s by the formula, %s ideal\n", number(backend.counted()).c_str(),
               number(formula).c_str(), number(ideal).c_str());
   for (const auto& [kernel, bytes] : backend.bytes()) {
@@ -145,6 +150,8 @@ void expect_bytes_of_the_formula(const GgufFile& file, int past, std::uint32_t r
   EXPECT_LE(double(backend.counted()), 1.10 * double(ideal));
   EXPECT_LE(dispatches, 14 * config.layers + 3);  // embedding, head, draw
   EXPECT_LE(submissions, 2);
+  EXPECT_EQ(up, 0);
+  EXPECT_EQ(down, 4);  // the token
 }
 
 TEST(VulkanBytes, OfATokenAreThoseOfTheFormula) {

@@ -213,6 +213,38 @@ TEST_F(VulkanLimits, AModelLargerThanTheMemoryGivesTheSameTokens) {
   EXPECT_EQ(greedy(*load(*gpu(), kModel), tokens_, kTokens), wanted);
 }
 
+using VulkanBus = OtherDevice;
+
+// Whatever the back end counts: what changes in the memory that both sides see.
+TEST_F(VulkanBus, OfADecodedTokenNothingButItsIdIsInTheMemoryThatBothSidesSee) {
+  if (!is("CORVID_WATCH=1")) return;
+  auto* const changed = reinterpret_cast<std::uint64_t (*)(bool)>(
+      dlsym(dlopen("libvulkan.so.1", RTLD_NOW), "corvid_changed_words"));
+  ASSERT_NE(changed, nullptr);
+  struct Words {
+    std::uint64_t up, down;
+  };
+  const auto engine = load(*gpu(), "tiny-sparse");
+  const auto context = engine->new_context();
+  Draw draw{.temperature = 1, .seed = 3};
+  const auto words_of = [&](std::vector<Token> tokens, int n) {
+    const Words before{changed(false), changed(true)};
+    for (int i = 0; i < n; ++i, ++draw.nth) {
+      const Work work{context.get(), tokens, Rows::last, &draw};
+      EXPECT_TRUE(engine->step({&work, 1}));
+      tokens = {context->drawn()};
+    }
+    return Words{changed(false) - before.up, changed(true) - before.down};
+  };
+  constexpr int kTokens = 6;
+  EXPECT_GE(words_of(more_, 1).up, more_.size());
+  words_of({context->drawn()}, 1);  // where the row lies goes up
+  const Words decoded = words_of({context->drawn()}, kTokens);
+  EXPECT_EQ(decoded.up, 0u);
+  EXPECT_LE(decoded.down, kTokens);  // one that is drawn again changes nothing
+  EXPECT_GE(decoded.down, 1u);
+}
+
 using VulkanOrder = OtherDevice;
 
 // The validation layer does not see what kernels reach by addresses.
