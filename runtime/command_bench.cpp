@@ -194,15 +194,16 @@ void print_counts(const BenchReport& report) {
                 each(run.decoded.submissions), each(run.decoded.recordings),
                 each(run.decoded.bus_up_bytes), each(run.decoded.bus_down_bytes));
   }
-  std::printf("%8s  %12s  %12s  %12s  %12s  %8s  %14s\n", "depth", "weights", "cache",
-              "activations", "ideal", "of ideal", "prefill reads");
+  std::printf("%8s  %12s  %12s  %12s  %12s  %12s  %8s  %14s\n", "depth", "weights", "cache",
+              "activations", "all bytes", "ideal", "of ideal", "prefill reads");
   for (const BenchRun& run : report.runs) {
     const model::Traffic& t = run.decoded;
     const auto each = [&](std::int64_t n) { return double(n) / run.decoded_tokens / 1e6; };
     const std::int64_t all = t.weight_bytes + t.cache_bytes + t.activation_bytes;
-    std::printf("%8d  %9.3f MB  %9.3f MB  %9.3f MB  %9.3f MB  %8.3f  %11.3f MB\n", run.depth,
-                each(t.weight_bytes), each(t.cache_bytes), each(t.activation_bytes),
-                each(t.ideal_bytes), t.ideal_bytes > 0 ? double(all) / double(t.ideal_bytes) : 0,
+    std::printf("%8d  %9.3f MB  %9.3f MB  %9.3f MB  %9.3f MB  %9.3f MB  %8.3f  %11.3f MB\n",
+                run.depth, each(t.weight_bytes), each(t.cache_bytes), each(t.activation_bytes),
+                each(all), each(t.ideal_bytes),
+                t.ideal_bytes > 0 ? double(all) / double(t.ideal_bytes) : 0,
                 run.prefill_bytes / 1e6);
   }
 }
