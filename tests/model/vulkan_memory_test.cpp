@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "model/compute/vulkan/known_memory.h"
 #include "model/compute/vulkan/pipeline_cache.h"
 #include "model/compute/vulkan/vulkan_backend.h"
 #include "model/error.h"
@@ -151,6 +152,56 @@ TEST(VulkanMemory, NothingIsReplayedWhoseMemoryHasGone) {
   EXPECT_EQ(recordings_of_reading(large), 1);  // into a buffer that takes the place of the first
   EXPECT_EQ(recordings_of_reading(small), 1);
   EXPECT_EQ(recordings_of_reading(small), 0);
+}
+
+std::vector<std::byte> some_bytes(std::size_t n, int value) {
+  return std::vector(n, static_cast<std::byte>(value));
+}
+
+TEST(VulkanKnownMemory, OnlyWhatTheDeviceHasNotGoesUp) {
+  CORVID_NEEDS_GPU();
+  const Device device(gpu_index());
+  const Pipelines pipelines(device, {}, {});
+  Commands commands(device, pipelines);
+  KnownMemory memory(device, commands, "tests");
+  memory.reserve(64);
+  EXPECT_TRUE(memory.holds(0, some_bytes(64, 0)));
+  const std::vector<std::byte> sevens = some_bytes(16, 7);
+  EXPECT_FALSE(memory.holds(8, sevens));
+  memory.update(8, sevens);
+  commands.finish();
+  const std::int64_t up_bytes = commands.counts().up_bytes;
+  memory.update(8, sevens);
+  memory.update(12, some_bytes(4, 7));
+  commands.finish();
+  EXPECT_EQ(commands.counts().up_bytes, up_bytes);
+  memory.update(20, some_bytes(8, 1));
+  commands.finish();
+  EXPECT_EQ(commands.counts().up_bytes, up_bytes + 8);
+  EXPECT_TRUE(memory.holds(8, some_bytes(12, 7)));
+}
+
+TEST(VulkanKnownMemory, WhatTheDeviceChangesIsUnknownUntilItIsLearnt) {
+  CORVID_NEEDS_GPU();
+  const Device device(gpu_index());
+  const Pipelines pipelines(device, {}, {});
+  Commands commands(device, pipelines);
+  KnownMemory memory(device, commands, "tests");
+  memory.reserve(64);
+  const auto unknown = [&](VkDeviceSize at) { return !memory.holds(at, some_bytes(4, 0)); };
+  memory.expect_change(8, 8);
+  EXPECT_TRUE(!unknown(4) && unknown(8) && unknown(12) && !unknown(16));
+  memory.learn(8, some_bytes(8, 0));
+  EXPECT_TRUE(!unknown(8) && !unknown(12));
+  memory.expect_change(8, 12);
+  memory.update(8, some_bytes(4, 0));  // goes up, though the same was there
+  EXPECT_EQ(commands.pending(), 1u);
+  EXPECT_TRUE(!unknown(8) && unknown(12) && unknown(16));
+  memory.update(16, some_bytes(4, 0));
+  EXPECT_TRUE(unknown(12) && !unknown(16));
+  memory.update(0, some_bytes(64, 0));
+  EXPECT_TRUE(!unknown(12));
+  commands.finish();
 }
 
 class PipelineCache : public ::testing::Test {
