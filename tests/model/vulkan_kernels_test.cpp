@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -322,6 +323,51 @@ constexpr Shape kShapes[] = {{1, 4, 4, 16, 4, 1, 16},
                              {11, 20, 16, 128, 12, 3, 64},
                              {2, 16, 64, 512, 8, 0, 0},
                              {5, 8, 32, 544, 8, 0, 0}};
+
+constexpr int kMostPositions = 1 << 20;
+
+// All of a timeline's pages are the same one.
+void begin_at(Backend& backend, std::vector<int>& pages, int position) {
+  static constexpr Token kToken = 0;
+  pages.assign(position / kPageTokens + 1, 0);
+  const Sequence sequence{pages, position, 1};
+  backend.begin({{&kToken, 1}, {&sequence, 1}});
+}
+
+// An angle is the sum of two on the device.
+TEST_F(VulkanKernels, TurnKeysWhereverTheyAre) {
+  expect_equal([](Bench& bench) {
+    constexpr int kLatent = 16, kRope = 64;
+    Backend& b = bench.backend();
+    b.set_kv_shape({.layers = 1, .latent = kLatent, .rope = kRope});
+    std::vector<double> frequencies(kRope / 2);
+    for (int i = 0; i < kRope / 2; ++i) frequencies[i] = std::pow(10000.0, -2.0 * i / kRope);
+    const Tensor latent = bench.input(1, kLatent + kRope);
+    const KvRows rows{
+        .latent = latent, .latent_norm = bench.norm(kLatent), .rope = b.add_rope(frequencies)};
+    b.reserve_pages(1);
+    std::vector<int> pages;
+    std::vector<float> all;
+    for (int position : {0, 1023, 1024, 70'001, 163'839, kMostPositions - 1}) {
+      begin_at(b, pages, position);
+      b.store(rows);
+      std::vector<std::byte> page(b.page_bytes(kPageTokens));
+      b.read_page(0, kPageTokens, page.data());
+      std::vector<float> row(kLatent + kRope);
+      const std::size_t slot = position % kPageTokens;
+      std::memcpy(row.data(), page.data() + slot * b.page_bytes(1), row.size() * sizeof(float));
+      append(all, row);
+    }
+    return all;
+  });
+}
+
+TEST_F(VulkanKernels, KnowNoAnglesBeyondAMillionPositions) {
+  Bench bench(*gpu(), Precision::exact);
+  std::vector<int> pages;
+  begin_at(bench.backend(), pages, kMostPositions - 1);
+  EXPECT_THROW(begin_at(bench.backend(), pages, kMostPositions), ModelError);
+}
 
 TEST_F(VulkanKernels, StoreSelectAndAttendInF32) {
   for (const Shape& shape : kShapes) {
