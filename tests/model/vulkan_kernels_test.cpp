@@ -508,7 +508,7 @@ TEST_F(VulkanKernels, DrawTheTokensThatTheCpuDraws) {
       for (double top_p : {0.0, 0.5, 0.95, 1.0}) {
         std::vector<Draw> draws(kRows, {.temperature = temperature, .top_p = top_p});
         for (int i = 0; i < kRows; ++i) {
-          draws[i].seed = 0x1234'5678'9ABC'DEF0 * (vocab + i);
+          draws[i].seed = 0x1234'5678'9ABC'DEF0ull * (vocab + i);
           draws[i].nth = std::uint64_t{1} << 5 * i;
           if (i % 3 == 1) draws[i].min_p = 0.1;
           if (i % 4 == 1) draws[i].allowed = mask;
