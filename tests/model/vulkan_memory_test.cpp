@@ -196,8 +196,10 @@ TEST(VulkanKnownMemory, WhatTheDeviceChangesIsUnknownUntilItIsLearnt) {
   memory.expect_change(8, 12);
   memory.update(8, some_bytes(4, 0));  // goes up, though the same was there
   EXPECT_EQ(commands.pending(), 1u);
+  commands.finish();
   EXPECT_TRUE(!unknown(8) && unknown(12) && unknown(16));
   memory.update(16, some_bytes(4, 0));
+  commands.finish();
   EXPECT_TRUE(unknown(12) && !unknown(16));
   memory.update(0, some_bytes(64, 0));
   EXPECT_TRUE(!unknown(12));
