@@ -51,12 +51,10 @@ Token Sampler::draw(std::span<const float> logits, const Draw& draw) {
 void Sampler::keep_highest(const Draw& draw) {
   const auto k = static_cast<std::size_t>(sampling_.top_k);
   if (k == 0) return;
-  const auto is_allowed = [&draw](std::size_t token) {
-    return draw.allowed.empty() || (draw.allowed[token >> 6] >> (token & 63) & 1);
-  };
   std::vector<float> allowed;
   for (std::size_t token = 0; token < changed_.size(); ++token) {
-    if (is_allowed(token) && changed_[token] == changed_[token]) allowed.push_back(changed_[token]);
+    if (draw.allows(token) && changed_[token] == changed_[token])
+      allowed.push_back(changed_[token]);
   }
   if (allowed.size() <= k) return;
   const auto last = allowed.begin() + static_cast<std::ptrdiff_t>(k) - 1;

@@ -42,13 +42,10 @@ Token draw_token(std::span<const float> logits, const Draw& draw) {
 
 Token draw_token(std::span<const float> logits, const Draw& draw, double random) {
   if (draw.n_tokens > 0) logits = logits.first(draw.n_tokens);
-  const auto allowed = [&draw](std::size_t token) {
-    return draw.allowed.empty() || (draw.allowed[token >> 6] >> (token & 63) & 1);
-  };
   Token best = -1;
   float highest = -std::numeric_limits<float>::infinity();
   for (std::size_t token = 0; token < logits.size(); ++token) {
-    if (logits[token] > highest && allowed(token)) {
+    if (logits[token] > highest && draw.allows(token)) {
       highest = logits[token];
       best = static_cast<Token>(token);
     }
@@ -61,7 +58,7 @@ Token draw_token(std::span<const float> logits, const Draw& draw, double random)
   double total = 0;
   for (std::size_t token = 0; token < logits.size(); ++token) {
     const double weight = std::exp((logits[token] - highest) / draw.temperature);
-    if (!(weight >= least) || !allowed(token)) continue;
+    if (!(weight >= least) || !draw.allows(token)) continue;
     candidates.push_back({static_cast<Token>(token), weight});
     total += weight;
   }

@@ -7,6 +7,7 @@
 // values and pure functions; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -23,6 +24,10 @@ struct Draw {
   // A bit for each of n_tokens; tokens beyond are never chosen. Empty: all are allowed.
   std::span<const std::uint64_t> allowed;
   int n_tokens = 0;  // that there are logits for, at most; 0: as many as there are logits
+
+  bool allows(std::size_t token) const {
+    return allowed.empty() || (allowed[token >> 6] >> (token & 63) & 1);
+  }
 };
 
 // -1 when no allowed token has a logit above -infinity (they are no numbers, as a rule).

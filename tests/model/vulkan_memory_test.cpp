@@ -158,13 +158,20 @@ std::vector<std::byte> some_bytes(std::size_t n, int value) {
   return std::vector(n, static_cast<std::byte>(value));
 }
 
+struct KnownBench {
+  KnownBench() { memory.reserve(64); }
+
+  const Device device{gpu_index()};
+  const Pipelines pipelines{device, {}, {}};
+  Commands commands{device, pipelines};
+  KnownMemory memory{device, commands, "tests"};
+};
+
 TEST(VulkanKnownMemory, OnlyWhatTheDeviceHasNotGoesUp) {
   CORVID_NEEDS_GPU();
-  const Device device(gpu_index());
-  const Pipelines pipelines(device, {}, {});
-  Commands commands(device, pipelines);
-  KnownMemory memory(device, commands, "tests");
-  memory.reserve(64);
+  KnownBench bench;
+  Commands& commands = bench.commands;
+  KnownMemory& memory = bench.memory;
   EXPECT_TRUE(memory.holds(0, some_bytes(64, 0)));
   const std::vector<std::byte> sevens = some_bytes(16, 7);
   EXPECT_FALSE(memory.holds(8, sevens));
@@ -183,11 +190,9 @@ TEST(VulkanKnownMemory, OnlyWhatTheDeviceHasNotGoesUp) {
 
 TEST(VulkanKnownMemory, WhatTheDeviceChangesIsUnknownUntilItIsLearnt) {
   CORVID_NEEDS_GPU();
-  const Device device(gpu_index());
-  const Pipelines pipelines(device, {}, {});
-  Commands commands(device, pipelines);
-  KnownMemory memory(device, commands, "tests");
-  memory.reserve(64);
+  KnownBench bench;
+  Commands& commands = bench.commands;
+  KnownMemory& memory = bench.memory;
   const auto unknown = [&](VkDeviceSize at) { return !memory.holds(at, some_bytes(4, 0)); };
   memory.expect_change(8, 8);
   EXPECT_TRUE(!unknown(4) && unknown(8) && unknown(12) && !unknown(16));

@@ -31,7 +31,7 @@ bool KnownMemory::holds(VkDeviceSize at, std::span<const std::byte> bytes) const
 }
 
 void KnownMemory::send(VkDeviceSize at, std::span<const std::byte> bytes) {
-  set(at, bytes);
+  learn(at, bytes);
   const Region from = here_->region().part(at, bytes.size());
   std::memcpy(from.mapped, bytes.data(), bytes.size());
   commands_.copy(from, on_device_->region().part(at, bytes.size()));
@@ -44,12 +44,8 @@ void KnownMemory::expect_change(VkDeviceSize at, VkDeviceSize n) {
   unknown_to_ = none ? at + n : std::max(at + n, unknown_to_);
 }
 
-void KnownMemory::learn(VkDeviceSize at, std::span<const std::byte> bytes) {
-  set(at, bytes);
-}
-
 // A part in the middle of what is unknown leaves all of it so, which costs but a copy.
-void KnownMemory::set(VkDeviceSize at, std::span<const std::byte> bytes) {
+void KnownMemory::learn(VkDeviceSize at, std::span<const std::byte> bytes) {
   const VkDeviceSize end = at + bytes.size();
   assert(end <= known_.size());
   std::memcpy(known_.data() + at, bytes.data(), bytes.size());

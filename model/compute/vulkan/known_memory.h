@@ -35,8 +35,6 @@ class KnownMemory {
   void learn(VkDeviceSize at, std::span<const std::byte> bytes);
 
  private:
-  void set(VkDeviceSize at, std::span<const std::byte> bytes);
-
   const Device& device_;
   Commands& commands_;
   const char* purpose_;
