@@ -2,6 +2,7 @@
 // environment says of the devices. Stands in for libvulkan.so.1.
 //   CORVID_LOSE_WHEN     a file: when there is one, devices are lost
 //   CORVID_DEVICE_TYPE   a VkPhysicalDeviceType
+//   CORVID_VENDOR        its vendor's PCI id
 //   CORVID_FREE_BYTES    what VK_EXT_memory_budget says
 //   CORVID_LARGEST_BYTES of an allocation, as the device tells
 //   CORVID_MOST_BYTES    of all allocations; the next is refused
@@ -224,6 +225,7 @@ void properties(VkPhysicalDevice device, VkPhysicalDeviceProperties2* found) {
   if (const auto type = number("CORVID_DEVICE_TYPE")) {
     found->properties.deviceType = static_cast<VkPhysicalDeviceType>(*type);
   }
+  if (const auto vendor = number("CORVID_VENDOR")) found->properties.vendorID = *vendor;
   auto* sizes = find<VkPhysicalDeviceMaintenance3Properties>(
       found->pNext, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES);
   const auto largest = number("CORVID_LARGEST_BYTES");

@@ -137,6 +137,13 @@ TEST_F(VulkanDefault, AnIntegratedGpuRunsWhatIsAskedOfIt) {
   EXPECT_TRUE(make_backend({.name = "vulkan"}).backend->description().starts_with("vulkan:"));
 }
 
+TEST_F(VulkanDefault, ApplesIntegratedGpuRunsALargeModelThatFits) {
+  if (!is("CORVID_DEVICE_TYPE=1 CORVID_VENDOR=4203 CORVID_FREE_BYTES=2000000000")) return;
+  EXPECT_TRUE(goes_to_the_gpu(1000 * kMegabyte));
+  EXPECT_FALSE(goes_to_the_gpu(1900 * kMegabyte));
+  EXPECT_FALSE(goes_to_the_gpu(20 * kMegabyte));
+}
+
 TEST_F(VulkanDefault, ASoftwareDeviceRunsWhatIsAskedOfIt) {
   if (list_devices().devices[gpu_index()].kind != DeviceKind::software) GTEST_SKIP();
   EXPECT_FALSE(goes_to_the_gpu(1000 * kMegabyte));

@@ -130,7 +130,8 @@ DeviceInfo describe(const InstanceFunctions& vk, VkPhysicalDevice device, int in
   vk.vkGetPhysicalDeviceProperties2(device, &first);
   DeviceInfo info{.index = index,
                   .name = first.properties.deviceName,
-                  .kind = kind_of(first.properties.deviceType)};
+                  .kind = kind_of(first.properties.deviceType),
+                  .vendor = first.properties.vendorID};
   info.problem = problem_of(vk, device, first.properties);
   read_memory(vk, device, info);
   if (!info.problem.empty()) return info;

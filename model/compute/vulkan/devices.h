@@ -17,6 +17,7 @@ struct DeviceInfo {
   std::string name;
   std::string driver;
   DeviceKind kind = DeviceKind::other;
+  std::uint32_t vendor = 0;       // its PCI id
   std::int64_t memory_bytes = 0;  // of its own, or that it shares with the CPU
   std::int64_t free_bytes = 0;    // now, as far as the driver tells; else all of it
   int subgroup_min = 0, subgroup_max = 0;
