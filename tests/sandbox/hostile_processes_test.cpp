@@ -60,6 +60,17 @@ TEST_F(HostileProcesses, AMemoryBombEndsAndSaysSo) {
   EXPECT_EQ(confined("./attack memory 50").exit_code, 0);
 }
 
+// Processes that end all the time give whoever watches over the memory something else to do.
+TEST_F(HostileProcesses, AMemoryBombThatKeepsItsWatchBusyEndsToo) {
+  policy_.limits.memory_bytes = 200 << 20;
+  const std::string bomb = "./attack dying 150; exec ./attack memory 400";
+  EXPECT_EQ(free(bomb).exit_code, 0);
+  const ProcessResult result = confined(bomb);
+  EXPECT_EQ(result.signal, SIGKILL);
+  ASSERT_THAT(result.notices, Not(IsEmpty()));
+  EXPECT_THAT(result.notices[0], HasSubstr("more than 200 MiB of memory"));
+}
+
 TEST_F(HostileProcesses, ComesAfterWhatRunsOutside) {
   EXPECT_GT(std::stoi(confined("nice").output), std::stoi(free("nice").output));
   EXPECT_EQ(confined("cat /proc/self/oom_score_adj").output, "1000\n");
