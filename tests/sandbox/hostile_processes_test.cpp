@@ -1,5 +1,7 @@
 // Hostile acts on processes, the kernel and the terminal.
 #include <signal.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,6 +145,15 @@ TEST_F(HostileProcesses, SeesOnlyItsOwnProcesses) {
   expect_unseen("victim", "test -d /proc/" + victim.pid() + " && echo victim");
   // The shell counts itself and its keeper; the parts of a pipeline would start in any order.
   EXPECT_EQ(confined("set -- /proc/[0-9]*; echo $#").output, "2\n");
+}
+
+TEST_F(HostileProcesses, FindsNoSharedMemoryOfTheMachine) {
+  if (!holds("ipc namespace")) GTEST_SKIP() << "needs an ipc namespace";
+  const key_t key = 0x40000000 | ::getpid();
+  const int segment = ::shmget(key, 4096, IPC_CREAT | IPC_EXCL | 0600);
+  ASSERT_GE(segment, 0);
+  expect_unseen(std::to_string(key), "cat /proc/sysvipc/shm");
+  ::shmctl(segment, IPC_RMID, nullptr);
 }
 
 TEST_F(HostileProcesses, LooksIntoItsKeeper) {
