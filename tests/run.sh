@@ -111,6 +111,7 @@ if [ "$packages" = all ]; then
   stage "serve: SDKs from npm" tests/serve/sdk_clients.py
   stage "serve: agents from npm" tests/serve/real_clients.py
   stage "figures" tests/bench/figures.py --check
+  stage "sandbox: 5 ms a command" build/release/sandbox_bench
   suite asan -E '^(Exam|Structure)\.|^vulkan_chores$'
   # Not the long ones on one thread, nor the logits of every kernel set: EngineTest has the threads.
   suite tsan -E '^(Exam|Structure|HostileText)\.|^vulkan_chores$|/(Logits|FastPath|EveryFormat|HostileModel|Kernel|VulkanShaders|PreSplits)\.'
