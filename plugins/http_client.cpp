@@ -285,6 +285,7 @@ void HttpExchange::Parts::prepare() {
     set(CURLOPT_POSTFIELDS, request.body.data());
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
   }
+  if (!request.method.empty()) set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
   set(CURLOPT_ERRORBUFFER, error_text);
   set(CURLOPT_PRIVATE, static_cast<void*>(this));
   set(CURLOPT_HEADERFUNCTION, &Parts::on_header);

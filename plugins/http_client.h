@@ -24,6 +24,7 @@ struct HttpRequest {
   std::string url;
   std::vector<std::string> headers;  // "Name: value"
   std::string body;                  // empty: GET, otherwise POST
+  std::string method;                // when it is neither
   std::string ca_file;               // empty: the system's certificates
   bool direct = false;               // never through a proxy
   Reach reach = Reach::machine;      // no address that lies nearer; a proxy sees to its own

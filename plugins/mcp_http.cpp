@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -23,6 +24,7 @@ constexpr int kMaxResumptions = 20;  // of one stream, one after the other
 constexpr milliseconds kLongestPause{60'000};
 constexpr milliseconds kShortestPause{100};  // before it is listened to again
 constexpr milliseconds kNoticePatience{10'000};
+constexpr milliseconds kEndPatience{1000};  // for a server to hear that its session is over
 constexpr std::size_t kMaxErrorBytes = 64 << 10;
 constexpr std::size_t kMaxSessionBytes = 1024;
 constexpr std::size_t kMaxAsides = 64;
@@ -47,6 +49,16 @@ std::string status_text(int status) {
     return "it answers " + std::to_string(status) + ": there is no MCP server at this address";
   }
   return "it answers with the HTTP status " + std::to_string(status);
+}
+
+// What is told and not asked: until there is an answer, whatever it says, or for so long.
+asio::awaitable<void> tell(std::unique_ptr<HttpExchange> exchange, milliseconds patience) {
+  exchange->expect_end();
+  const auto until = Clock::now() + patience;
+  while (exchange->status() == 0 && !exchange->finished()) {
+    const Wake wake = co_await exchange->wait(until);
+    if (wake != Wake::news) co_return;
+  }
 }
 
 }  // namespace
@@ -129,12 +141,7 @@ HttpRequest McpHttp::post(const McpRequest& request, std::string body) const {
 asio::awaitable<void> McpHttp::notify(std::string method) {
   if (lost()) co_return;
   auto exchange = client_.start(http(mcp_notification(method, nullptr)));
-  exchange->expect_end();
-  const auto until = Clock::now() + kNoticePatience;
-  while (exchange->status() == 0 && !exchange->finished()) {
-    const Wake wake = co_await exchange->wait(until);
-    if (wake != Wake::news) co_return;
-  }
+  co_await tell(std::move(exchange), kNoticePatience);
 }
 
 // The caller's way with cancellations is put back.
@@ -298,6 +305,29 @@ void McpHttp::listen() {
 void McpHttp::hang_up() {
   if (heard_) heard_->stop();
   pause_.cancel();
+  if (session_.empty() || expired()) return;
+  try {
+    leave_session();
+  } catch (const std::exception&) {
+    return;  // it is a courtesy
+  }
+}
+
+// A server keeps a session until it is told that nobody needs it any more. At the end of the
+// program the loop has stopped, and one that is made for that tells it.
+void McpHttp::leave_session() {
+  HttpRequest request = http({});
+  request.method = "DELETE";
+  if (!static_cast<asio::io_context&>(io_.context()).stopped()) {
+    auto telling = tell(client_.start(std::move(request)), kEndPatience);
+    asio::co_spawn(io_, std::move(telling), [](std::exception_ptr) {});
+    return;
+  }
+  asio::io_context last(1);
+  HttpClient client(last.get_executor());
+  auto telling = tell(client.start(std::move(request)), kEndPatience);
+  asio::co_spawn(last, std::move(telling), [&last](std::exception_ptr) { last.stop(); });
+  last.run();
 }
 
 // A stream that brings nothing is opened again after pauses that grow.

@@ -1,9 +1,10 @@
 // An MCP server behind a URL: streamable HTTP, each request a POST of its own, answered with JSON
 // or with a stream of events.
 //
-// Before 2026-07-28 a server may give its session a name, which goes along from then on, may speak
-// unasked on a stream that is opened for that, and a stream that breaks off is taken up again where
-// it was. Redirects are not followed: a token would travel with them.
+// Before 2026-07-28 a server may give its session a name, which goes along from then on until the
+// server is told that the session is over, may speak unasked on a stream that is opened for that,
+// and a stream that breaks off is taken up again where it was. Redirects are not followed: a token
+// would travel with them.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -54,6 +55,7 @@ class McpHttp final : public McpConnection, public std::enable_shared_from_this<
   asio::awaitable<bool> hear_once(Stream& stream);
   [[noreturn]] void give_up(const Asked& asked, bool cancelled);
   void post_aside(std::string message);
+  void leave_session();
 
   asio::any_io_executor io_;
   HttpClient client_;

@@ -22,6 +22,7 @@ class Output {
     std::string head;         // everything as long as nothing was cut, else the first head_bytes
     std::string tail;         // the last tail_bytes once something was cut
     std::uint64_t bytes = 0;  // in total
+    bool spill_ends = false;  // before the output does: it was too much for the file
   };
   // What came since the last time. The spill file goes on.
   Kept take();
@@ -35,6 +36,7 @@ class Output {
   std::uint64_t bytes_ = 0;
   Descriptor spill_;
   std::uint64_t spill_room_;
+  bool spill_ends_ = false;
 };
 
 }  // namespace corvid::sandbox

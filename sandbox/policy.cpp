@@ -45,11 +45,15 @@ constexpr std::array kHomeSecrets = {
 
 // Run or obeyed by shells and programs of the user, when the home folder can be written in.
 constexpr std::array kHomeStartup = {
-    ".bashrc",  ".bash_profile", ".bash_login", ".bash_logout",     ".profile",
-    ".zshrc",   ".zshenv",       ".zprofile",   ".gitconfig",       ".inputrc",
-    ".vimrc",   ".vim",          ".emacs",      ".emacs.d",         ".local/bin",
-    "bin",      ".xprofile",     ".xinitrc",    ".pam_environment", ".cargo/config.toml",
-    ".gdbinit", ".lldbinit",     ".pythonrc"};
+    ".bashrc",      ".bash_aliases", ".bash_profile",    ".bash_login",
+    ".bash_logout", ".profile",      ".zshrc",           ".zshenv",
+    ".zprofile",    ".zlogin",       ".zlogout",         ".kshrc",
+    ".mkshrc",      ".cshrc",        ".tcshrc",          ".login",
+    ".gitconfig",   ".inputrc",      ".vimrc",           ".vim",
+    ".emacs",       ".emacs.d",      ".tmux.conf",       ".screenrc",
+    ".local/bin",   "bin",           ".xprofile",        ".xinitrc",
+    ".xsession",    ".xsessionrc",   ".pam_environment", ".cargo/config.toml",
+    ".gdbinit",     ".lldbinit",     ".pythonrc"};
 
 // Readable only by root, so they matter when Corvid runs as root.
 constexpr std::array kSystemSecrets = {"/etc/shadow",

@@ -64,13 +64,17 @@ suite() {
   note "$preset: build" passed $((SECONDS - start))
   start=$SECONDS
   printf '\n== %s: tests\n' "$preset"
-  ctest --preset "$preset" -j "$cores" --output-junit "$report" --no-tests=error "$@"
+  ctest --preset "$preset" -j "$cores" --output-junit "$report" --no-tests=error \
+    --test-output-size-passed 1000000 "$@"
   local status=$?
   if [ ! -e "$report" ]; then
     failed=$((failed + 1))
     note "$preset: tests" "ENDED EARLY" $((SECONDS - start))
     return
   fi
+  # Of hostile acts that do nothing here even so, the probes that failed; why tests were skipped.
+  sed -n 's/^\(no harm to show on this machine: [^<]*\).*/\1/p' "$report" | sort -u
+  sed -n '/: Skipped$/{n;s/^/skipped: /p}' "$report" | sort -u
   attributes=$(tr '\n' ' ' <"$report" | grep -o '<testsuite [^>]*>')
   count() { sed -n "s/.*[[:space:]]$1=\"\([0-9]*\)\".*/\1/p" <<<"$attributes"; }
   ran=$(count tests) bad=$(count failures) skipped=$(($(count skipped) + $(count disabled)))
@@ -107,6 +111,7 @@ if [ "$packages" = all ]; then
   stage "serve: SDKs from npm" tests/serve/sdk_clients.py
   stage "serve: agents from npm" tests/serve/real_clients.py
   stage "figures" tests/bench/figures.py --check
+  stage "sandbox: 5 ms a command" build/release/sandbox_bench
   suite asan -E '^(Exam|Structure)\.|^vulkan_chores$'
   # Not the long ones on one thread, nor the logits of every kernel set: EngineTest has the threads.
   suite tsan -E '^(Exam|Structure|HostileText)\.|^vulkan_chores$|/(Logits|FastPath|EveryFormat|HostileModel|Kernel|VulkanShaders|PreSplits)\.'

@@ -32,7 +32,7 @@ std::string file_name_of(std::string_view call_id) {
   for (char c : call_id.substr(0, 64)) {
     name += std::isalnum(static_cast<unsigned char>(c)) ? c : '-';
   }
-  return name + ".txt";
+  return name;
 }
 
 class ShellTool : public Tool {
@@ -54,10 +54,15 @@ class ShellTool : public Tool {
   Jobs jobs_;
 };
 
+// One that is not there yet: ids and numbers come back, and the file of an earlier result stays.
 std::filesystem::path spill_file(const ToolContext& context, const std::string& name) {
   if (context.spill_folder.empty()) return {};
   std::filesystem::create_directories(context.spill_folder);
-  return context.spill_folder / name;
+  std::filesystem::path file = context.spill_folder / (name + ".txt");
+  for (int n = 2; std::filesystem::exists(file); ++n) {
+    file = context.spill_folder / (name + "-" + std::to_string(n) + ".txt");
+  }
+  return file;
 }
 
 // What the arguments leave open; empty when they make sense.
@@ -130,7 +135,7 @@ asio::awaitable<ToolResult> ShellTool::start(ToolCall call, sandbox::ProcessSpec
   job->command = process.argv.back();
   job->has_terminal = process.terminal;
   job->started = std::chrono::steady_clock::now();
-  job->spill = spill_file(context, "job-" + std::to_string(jobs_.next_number()) + ".txt");
+  job->spill = spill_file(context, "job-" + std::to_string(jobs_.next_number()));
   job->on_output = context.on_output;
   process.spill = job->spill;
   process.open_input = !process.terminal;

@@ -87,6 +87,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         while True:
             self.event(unasked.get())
 
+    def do_DELETE(self):
+        self.note(None)
+        if mischief == "never lets go":
+            time.sleep(1000)
+        self.reply(200)
+
     def do_POST(self):
         try:
             self.post()

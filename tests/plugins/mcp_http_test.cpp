@@ -76,6 +76,42 @@ TEST_F(McpHttpTest, ASessionThatHasEndedIsBegunAnewWithinTheCall) {
   EXPECT_EQ(add(2, 3), "5");
 }
 
+TEST_F(McpHttpTest, AServerIsToldThatItsSessionIsOver) {
+  for (const bool at_the_end : {false, true}) {
+    serve({"old"});
+    EXPECT_EQ(add(2, 3), "5");
+    if (at_the_end) io_.stop();  // as it is when the program ends
+    toolbox_.reset();
+    wait_for([](const ordered_json& request) {
+      return request["http"] == "DELETE" && request["Mcp-Session-Id"] == "session-0" &&
+             request["MCP-Protocol-Version"] == "2025-11-25";
+    });
+  }
+}
+
+TEST_F(McpHttpTest, AServerIsNotToldOfASessionThatItHasEndedItself) {
+  serve({"old", "forgets"});
+  EXPECT_EQ(add(2, 3), "5");
+  toolbox_.reset();
+  const auto leaves = [](const std::string& session) {
+    return [session](const ordered_json& request) {
+      return request["http"] == "DELETE" && request["Mcp-Session-Id"] == session;
+    };
+  };
+  wait_for(leaves("session-2"));
+  const auto all = requests();
+  EXPECT_TRUE(std::none_of(all.begin(), all.end(), leaves("session-0")));
+}
+
+TEST_F(McpHttpTest, AServerThatDoesNotLetItsSessionGoIsLeft) {
+  serve({"old", "never lets go"});
+  EXPECT_EQ(add(2, 3), "5");
+  io_.stop();
+  const auto start = std::chrono::steady_clock::now();
+  toolbox_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(100));
+}
+
 TEST_F(McpHttpTest, AStreamThatBreaksOffIsTakenUpAgainWhereItWas) {
   serve({"old", "breaks off"});
   EXPECT_EQ(add(2, 3), "5");

@@ -1,5 +1,7 @@
 // MCP servers as a model meets them through the tool `mcp`: real processes, good and bad ones.
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -196,6 +198,19 @@ TEST_F(McpTest, AServerThatDiesInACallEndsTheCall) {
   serve({"old", "dies"});
   EXPECT_THAT(add(1, 2),
               AllOf(HasSubstr("it has ended with exit code 3:"), HasSubstr("cannot go on")));
+}
+
+TEST_F(McpTest, AServerThatHasDiedIsStartedAgainAfterAPause) {
+  serve({"old", "dies"});
+  EXPECT_THAT(add(1, 2), HasSubstr("it has ended"));
+  std::string text = list();
+  EXPECT_THAT(text, HasSubstr("is started again in some seconds"));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (text.starts_with("Error") && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    text = list();
+  }
+  EXPECT_THAT(text, StartsWith("add: "));
 }
 
 TEST_F(McpTest, AServerThatHangsIsGivenUpAndToldSo) {

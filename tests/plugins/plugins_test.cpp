@@ -57,6 +57,16 @@ TEST_F(PluginTest, ALuaPluginRunsProcessesInTheSandboxAndKeepsState) {
   EXPECT_EQ(workspace_.get("note.txt"), "n is 2");
 }
 
+TEST_F(PluginTest, ALuaPluginRunsNothingUnlessItSaysThatItWill) {
+  const PluginInfo info = load_lua(R"(
+    return {api = 1, description = "d", tools = {{name = "quiet", description = "d",
+      run = function() return run {command = "touch gotcha"} end}}})");
+  EXPECT_THAT(info.needs, SizeIs(0));
+  EXPECT_THAT(call("quiet", ordered_json::object()).text,
+              HasSubstr("the plugin does not declare needs = {\"run\"}"));
+  EXPECT_FALSE(std::filesystem::exists(workspace_.path() / "gotcha"));
+}
+
 TEST_F(PluginTest, ALuaPluginThatNeverEndsIsStoppedByAnInterrupt) {
   load_lua(kGreeter);
   asio::cancellation_signal signal;

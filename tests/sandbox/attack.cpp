@@ -252,6 +252,20 @@ bool leave_orphans(int n) {
   return true;
 }
 
+// Orphans that end one after the other, one every 20 ms.
+bool leave_dying(int n) {
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    for (int i = 0; i < n; ++i) {
+      if (::fork() != 0) continue;
+      ::usleep(static_cast<useconds_t>(i) * 20'000);
+      ::_exit(0);
+    }
+    ::_exit(0);
+  }
+  return ::waitpid(parent, nullptr, 0) == parent;
+}
+
 using Act = std::function<bool(const Arguments&)>;
 
 const std::map<std::string, Act>& acts() {
@@ -293,6 +307,7 @@ const std::map<std::string, Act>& acts() {
       {"tioclinux", [](auto&) { return use_console(); }},
       {"xattr", [](auto& a) { return set_attribute(a.at(0)); }},
       {"orphans", [](auto& a) { return leave_orphans(number(a, 0)); }},
+      {"dying", [](auto& a) { return leave_dying(number(a, 0)); }},
       {"root", [](auto&) { return ::geteuid() == 0; }},
       {"setuid", [](auto& a) { return make_set_user_id(a.at(0)); }},
   };

@@ -120,11 +120,11 @@ TEST_F(HostileFiles, WritesStartupFilesOfAHomeThatCanBeWrittenIn) {
     fs::remove_all(outside(".local"));
     put(outside(".bashrc"), "good");
     put(outside(".local/bin/ls"), "good");
-    fs::remove(outside(".zshrc"));
+    for (const char* name : {".zshrc", ".bash_aliases"}) fs::remove(outside(name));
   };
   const std::string command =
-      "cd $OUT; echo evil > .bashrc; echo evil > .zshrc; mv .local x; mkdir -p .local/bin; "
-      "echo evil > .local/bin/ls; rm -rf x; echo fine > other";
+      "cd $OUT; echo evil > .bashrc; echo evil > .zshrc; echo evil > .bash_aliases; "
+      "mv .local x; mkdir -p .local/bin; echo evil > .local/bin/ls; rm -rf x; echo fine > other";
   furnish();
   free(command);
   EXPECT_EQ(contents(outside(".bashrc")) + contents(outside(".local/bin/ls")), "evil\nevil\n");
@@ -132,6 +132,7 @@ TEST_F(HostileFiles, WritesStartupFilesOfAHomeThatCanBeWrittenIn) {
   confined(command);
   EXPECT_EQ(contents(outside(".bashrc")) + contents(outside(".local/bin/ls")), "goodgood");
   EXPECT_FALSE(fs::exists(outside(".zshrc")));
+  EXPECT_FALSE(fs::exists(outside(".bash_aliases")));
   EXPECT_EQ(contents(outside("other")), "fine\n");
 }
 

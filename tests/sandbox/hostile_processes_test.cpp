@@ -1,5 +1,7 @@
 // Hostile acts on processes, the kernel and the terminal.
 #include <signal.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +60,17 @@ TEST_F(HostileProcesses, AMemoryBombEndsAndSaysSo) {
   EXPECT_THAT(one.notices[0], HasSubstr("more than 200 MiB of memory"));
   EXPECT_EQ(confined("./attack memories 8 50").signal, SIGKILL);
   EXPECT_EQ(confined("./attack memory 50").exit_code, 0);
+}
+
+// Processes that end all the time give whoever watches over the memory something else to do.
+TEST_F(HostileProcesses, AMemoryBombThatKeepsItsWatchBusyEndsToo) {
+  policy_.limits.memory_bytes = 200 << 20;
+  const std::string bomb = "./attack dying 150; exec ./attack memory 400";
+  EXPECT_EQ(free(bomb).exit_code, 0);
+  const ProcessResult result = confined(bomb);
+  EXPECT_EQ(result.signal, SIGKILL);
+  ASSERT_THAT(result.notices, Not(IsEmpty()));
+  EXPECT_THAT(result.notices[0], HasSubstr("more than 200 MiB of memory"));
 }
 
 TEST_F(HostileProcesses, ComesAfterWhatRunsOutside) {
@@ -132,6 +145,15 @@ TEST_F(HostileProcesses, SeesOnlyItsOwnProcesses) {
   expect_unseen("victim", "test -d /proc/" + victim.pid() + " && echo victim");
   // The shell counts itself and its keeper; the parts of a pipeline would start in any order.
   EXPECT_EQ(confined("set -- /proc/[0-9]*; echo $#").output, "2\n");
+}
+
+TEST_F(HostileProcesses, FindsNoSharedMemoryOfTheMachine) {
+  if (!holds("ipc namespace")) GTEST_SKIP() << "needs an ipc namespace";
+  const key_t key = 0x40000000 | ::getpid();
+  const int segment = ::shmget(key, 4096, IPC_CREAT | IPC_EXCL | 0600);
+  ASSERT_GE(segment, 0);
+  expect_unseen(std::to_string(key), "cat /proc/sysvipc/shm");
+  ::shmctl(segment, IPC_RMID, nullptr);
 }
 
 TEST_F(HostileProcesses, LooksIntoItsKeeper) {

@@ -212,6 +212,14 @@ TEST_F(Process, KeepsHeadAndTailAndSpillsTheWhole) {
   EXPECT_EQ(result.tail, whole.substr(whole.size() - 50));
 }
 
+TEST_F(Process, SaysWhenTheFileHasNoRoomForAllOfIt) {
+  ProcessSpec spec = shell("echo text");
+  spec.spill = folder_.path() / "spill";
+  EXPECT_FALSE(run(spec).spill_ends);
+  spec.spill = "/dev/full";
+  EXPECT_TRUE(run(spec).spill_ends);
+}
+
 TEST_F(Process, CutsNothingThatFits) {
   ProcessSpec spec = shell("printf 0123456789");
   spec.head_bytes = 4;

@@ -79,9 +79,14 @@ TEST_F(BuiltinTest, ShellSpillsWhatIsTooLongForReadToPage) {
   const std::string spill = text.substr(start, text.find(" ...]", start) - start);
   EXPECT_THAT(call("read", {{"path", spill}, {"offset", 50'000}, {"limit", 2}}),
               StartsWith("50000\t50000\n50001\t50001\n[lines 50000-50001 of 100000;"));
+  const auto n_files = [&] {
+    return std::distance(std::filesystem::directory_iterator(spill_.path()), {});
+  };
   EXPECT_EQ(call("shell", {{"command", "echo short"}}), "short\n[exit 0]");
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(spill_.path()), {}), 0)
-      << "the same call id again: a short output leaves no file";
+  EXPECT_EQ(n_files(), 1) << "a short output leaves no file";
+  call("shell", {{"command", "seq 1 50000"}});
+  EXPECT_EQ(n_files(), 2) << "the same call id again has another file";
+  EXPECT_THAT(call("read", {{"path", spill}, {"offset", 100'000}}), StartsWith("100000\t100000\n"));
 }
 
 TEST_F(BuiltinTest, ShellStreamsItsOutputAsText) {
