@@ -33,6 +33,9 @@ constexpr std::size_t kFirstReadBytes = 4096;
 // trailer, and waits for their line ends.
 constexpr std::size_t kMaxBufferBytes = 128 * 1024;
 constexpr std::size_t kMaxUnreadBytes = 1 << 20;  // of a refused request, read and thrown away
+constexpr std::string_view kTooMany =
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+    "Connection: close\r\n\r\n";
 constexpr auto kGoodbye = std::chrono::seconds(2);
 
 std::string lower_case(std::string_view text) {
@@ -148,17 +151,19 @@ asio::awaitable<void> Exchange::Connection::write_head(int status, const std::st
 }
 
 // A client that has asked and waits has nothing to say: what can be read is its end, or the next
-// request.
+// request, which is kept, for its end may be behind it. One that goes on and on is sent away.
 void Exchange::Connection::watch() {
   if (std::exchange(watching, true)) return;
   stream.socket().async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
     self->watching = false;
-    if (error) return;
-    char byte = 0;
-    const auto n = ::recv(self->stream.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (error || !self->handling) return;
+    if (self->buffer.size() + kFirstReadBytes > kMaxBufferBytes) return self->hang_up();
+    const auto space = self->buffer.prepare(kFirstReadBytes);
+    const int socket = self->stream.socket().native_handle();
+    const auto n = ::recv(socket, space.data(), space.size(), MSG_DONTWAIT);
+    if (n > 0) self->buffer.commit(static_cast<std::size_t>(n));
     const bool read_meanwhile = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    if (read_meanwhile && self->handling) self->watch();
-    if (n <= 0 && !read_meanwhile) self->hang_up();
+    n > 0 || read_meanwhile ? self->watch() : self->hang_up();
   });
 }
 
@@ -274,8 +279,12 @@ asio::awaitable<void> HttpServer::Parts::listen() {
 }
 
 void HttpServer::Parts::begin(tcp::socket socket) {
-  if (connections.size() >= limits.connections) return;  // the client sees it closed
   error_code ignored;
+  if (connections.size() >= limits.connections) {
+    socket.non_blocking(true, ignored);
+    socket.write_some(asio::buffer(kTooMany), ignored);  // or the client sees it closed
+    return;
+  }
   socket.set_option(tcp::no_delay(true), ignored);
   auto connection = std::make_shared<Connection>(std::move(socket), limits, bodies);
   connections.insert(connection);

@@ -158,6 +158,7 @@ void ModelService::require_room(const Prompt& prompt) const {
 
 struct RunningReply::Watch {
   StopTexts stop_texts;
+  std::size_t n_searched = 0;  // bytes of the content
 };
 
 RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& service,
@@ -190,6 +191,7 @@ RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& servic
   job.on_progress = [box = box_, watch = watch_, stop](const ReplyRequest::Progress& progress) {
     StopTexts& stop_texts = watch->stop_texts;
     model::Delta delta = progress.delta;
+    watch->n_searched += delta.content.size();
     delta.content = stop_texts.feed(delta.content);
     if (!delta.calls.empty()) delta.content += stop_texts.rest();  // the content is complete
     if (!stop_texts.found().empty()) delta.calls.clear();
@@ -230,6 +232,11 @@ FinishedReply RunningReply::finish(model::Turn turn, model::Delta& last) {
   const std::string& stop_text = watch_->stop_texts.found();
   if (turn.stop == model::Stop::interrupted && stop_text.empty()) {
     throw ApiError(503, "the server is stopping");
+  }
+  if (stop_text.empty() && turn.content.size() > watch_->n_searched) {
+    const std::string more = watch_->stop_texts.feed(turn.content.substr(watch_->n_searched));
+    last.content += more;
+    content_ += more;
   }
   usage_.cached_tokens = turn.usage.reused;
   usage_.reply_tokens = static_cast<int>(turn.tokens.size());

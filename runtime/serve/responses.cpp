@@ -87,9 +87,10 @@ class Writer : public ReplyWriter {
   }
 
   std::string fail(const ApiError& error) override {
+    std::string events = sequence_ == 0 ? begin({}) : "";  // clients want to know what failed
     error_ = {{"code", error.status() < 500 ? "invalid_prompt" : "server_error"},
               {"message", error.what()}};
-    return event("response.failed", {{"response", response("failed")}});
+    return events + event("response.failed", {{"response", response("failed")}});
   }
 
   std::string whole(const FinishedReply& reply) override {

@@ -247,6 +247,16 @@ TEST(ServeResponses, ACallThatIsCutShortIsIncompleteAndNoneOfTheOutput) {
   EXPECT_EQ(response.events("response.incomplete").size(), 1u);
 }
 
+TEST(ServeResponses, OneThatFailsAtOnceIsCreatedFirst) {
+  TestServer server;
+  server.says(saying("ok"));
+  server.on_token([](int) { throw std::runtime_error("a fault"); });
+  const HttpResponse response = server.post("/v1/responses", {{"input", "hi"}, {"stream", true}});
+  std::vector<std::string> types;
+  for (const std::string& data : response.events()) types.push_back(Json::parse(data)["type"]);
+  EXPECT_THAT(types, ElementsAre("response.created", "response.in_progress", "response.failed"));
+}
+
 TEST(ServeResponses, StoredStateIsRefusedClearly) {
   TestServer server;
   Json body = response_body();

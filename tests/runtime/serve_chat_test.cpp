@@ -181,6 +181,20 @@ TEST(ServeChat, StopTextsEndTheContentBeforeThem) {
   }
 }
 
+// Newlines at the end are held back until it is known that no call follows.
+TEST(ServeChat, AStopTextIsFoundInTheLastBytes) {
+  TestServer server;
+  Json body = hello();
+  body["stop"] = "\n";
+  for (const bool stream : {false, true}) {
+    server.says(saying("one two\n"));
+    body["stream"] = stream;
+    const HttpResponse response = server.post(kPath, body);
+    const Json message = stream ? joined(response) : response.json()["choices"][0]["message"];
+    EXPECT_EQ(message["content"], "one two");
+  }
+}
+
 TEST(ServeChat, MaxTokensCutsTheReply) {
   TestServer server;
   server.says(saying("one two three four", "hm"));

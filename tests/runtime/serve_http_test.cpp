@@ -348,6 +348,25 @@ TEST(ServeLoad, AClientThatHangsUpFreesItsSlotAndItsPrefixStays) {
   EXPECT_LT(server.rows() - rows, 50);  // the long text was not said to its end
 }
 
+TEST(ServeLoad, AClientThatHangsUpBehindItsNextRequestFreesItsSlot) {
+  TestServer server;
+  server.says(saying(std::string(600, 'x')));
+  Gate gate(server);
+  {
+    TestClient leaving(server.port());
+    leaving.request("POST", kPath, kHello.dump());
+    gate.arrived.get_future().wait();
+    leaving.request("GET", "/health", "");
+  }
+  server.on_token(nullptr);
+  for (int i = 0; i < 4; ++i) server.get("/health");  // the server has seen it leave
+  const std::int64_t rows = server.rows();
+  gate.opened.set_value();
+  while (server.get("/metrics").body.find("corvid_requests_running 0\n") == std::string::npos) {
+  }
+  EXPECT_LT(server.rows() - rows, 50);  // the long text was not said to its end
+}
+
 // The engine is held between two chunks of the prompt: when another reply has its next token.
 TEST(ServeLoad, AClientThatHangsUpInMidPrefillFreesItsSlotAndWhatIsComputedStays) {
   TestServer server;
