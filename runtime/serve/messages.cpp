@@ -243,13 +243,13 @@ std::vector<Message> message_list(const JsonField& body) {
   }
   for (const JsonField& message : read_items(body.at("messages"))) {
     const JsonField role = message.at("role");
-    const JsonField content = message.at("content");
+    const auto content = message.find("content");  // null is no text
     if (role.text() == "user") {
-      read_user(content, messages);
+      content ? read_user(*content, messages) : messages.push_back({.role = Role::user});
     } else if (role.text() == "assistant") {
-      messages.push_back(read_assistant(content));
+      messages.push_back(content ? read_assistant(*content) : Message{.role = Role::assistant});
     } else if (role.text() == "system") {
-      messages.push_back({.role = Role::system, .content = read_text(content)});
+      messages.push_back({.role = Role::system, .content = content ? read_text(*content) : ""});
     } else {
       role.fail("'" + role.text() + "' is neither user nor assistant");
     }

@@ -104,6 +104,22 @@ TEST(ServeMessages, CountsTokensAsARequestHasThem) {
   EXPECT_EQ(counted["input_tokens"], usage["input_tokens"]);
 }
 
+TEST(ServeMessages, NullEmptyTextAndBlocksAreTheSamePrompt) {
+  TestServer server;
+  const auto tokens = [&](const Json& said) {
+    Json body = Json::parse(R"({"messages": [{"role": "user", "content": "a"}, {"role":
+        "assistant", "content": ""}, {"role": "user", "content": "b"}]})");
+    body["messages"][1]["content"] = said;
+    const HttpResponse response = server.post("/v1/messages/count_tokens", body);
+    EXPECT_EQ(response.status, 200) << response.body;
+    return response.json();
+  };
+  const Json blocks = Json::parse(R"([{"type": "text", "text": ""}])");
+  for (const Json& none : {Json(), Json(Json::array()), blocks}) {
+    EXPECT_EQ(tokens(none), tokens("")) << none;
+  }
+}
+
 TEST(ServeMessages, ErrorsHaveItsShape) {
   TestServer server;
   const HttpResponse response = server.post("/v1/messages", {{"messages", 5}});

@@ -25,7 +25,9 @@ constexpr const char* kChat = "/v1/chat/completions";
 const std::vector<std::pair<std::string, Json>>& requests() {
   static const std::vector<std::pair<std::string, Json>> all = {
       {kChat, Json::parse(R"({"max_tokens": 1, "temperature": 0.5, "top_p": 0.9, "min_p": 0.1,
-          "seed": 7, "n": 1, "stop": ["x"], "messages": [{"role": "system", "content": "s"},
+          "seed": 7, "n": 1, "top_k": 5, "presence_penalty": 0.5, "frequency_penalty": 0.5,
+          "top_logprobs": 0, "max_completion_tokens": 1, "logit_bias": {"1": 1}, "stop": ["x"],
+          "messages": [{"role": "system", "content": "s"},
           {"role": "user", "content": [{"type": "text", "text": "u"}]}, {"role": "assistant",
           "reasoning_content": "r", "tool_calls": [{"id": "1", "type": "function", "function":
           {"name": "f", "arguments": "{}"}}]}, {"role": "tool", "tool_call_id": "1", "content":
@@ -38,14 +40,15 @@ const std::vector<std::pair<std::string, Json>>& requests() {
           "arguments": "{}"}, {"type": "function_call_output", "call_id": "1", "output": "o"}],
           "tools": [{"type": "custom", "name": "f"}]})")},
       {"/v1/messages", Json::parse(R"({"max_tokens": 1, "temperature": 0.5, "top_p": 0.9,
-          "thinking": {"type": "adaptive"}, "system": [{"type": "text", "text": "s"}],
-          "stop_sequences": ["x"], "messages": [{"role": "user", "content": "u"}, {"role":
+          "thinking": {"type": "enabled", "budget_tokens": 1024}, "top_k": 5, "system":
+          [{"type": "text", "text": "s"}], "stop_sequences": ["x"], "messages":
+          [{"role": "user", "content": "u"}, {"role":
           "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": "forged"},
           {"type": "tool_use", "id": "1", "name": "f", "input": {}}]}, {"role": "user", "content":
           [{"type": "tool_result", "tool_use_id": "1", "content": "r"}]}], "tools": [{"name": "f",
           "input_schema": {"type": "object"}}]})")},
       {"/v1/completions", Json::parse(R"({"max_tokens": 1, "temperature": 0.5, "top_p": 0.9,
-          "seed": 7, "n": 1, "prompt": ["p"], "stop": "x"})")},
+          "seed": 7, "n": 1, "best_of": 1, "prompt": ["p"], "stop": "x"})")},
       {"/tokenize", Json::parse(R"({"content": "c", "add_special": true, "with_pieces": true})")},
       {"/detokenize", Json::parse(R"({"tokens": [1, 2]})")},
   };
@@ -71,20 +74,37 @@ TEST(ServeHostile, RequestsAsTheyShouldBeAreAnswered) {
   }
 }
 
+// Every value inside `json`, as pointers.
+void list_places(const Json& json, const Json::json_pointer& at,
+                 std::vector<Json::json_pointer>& places) {
+  places.push_back(at);
+  if (json.is_object()) {
+    for (const auto& [name, value] : json.items()) list_places(value, at / name, places);
+  }
+  for (std::size_t i = 0; json.is_array() && i < json.size(); ++i) {
+    list_places(json[i], at / i, places);
+  }
+}
+
 TEST(ServeHostile, NumbersThatAreNoneOrBeyondTheirRangeAreRefusedByTheirField) {
   TestServer server;
   TestClient client(server.port());
   for (const auto& [path, body] : requests()) {
-    for (const auto& [name, value] : body.items()) {
-      if (!value.is_number()) continue;
+    std::vector<Json::json_pointer> places;
+    list_places(body, Json::json_pointer(), places);
+    for (const Json::json_pointer& place : places) {
+      if (!body[place].is_number()) continue;
+      const bool in_list = body[place.parent_pointer()].is_array();
+      const std::string name = in_list ? place.parent_pointer().back() : place.back();
+      Json marked = body;
+      marked[place] = "HERE";
+      const std::string text = marked.dump();
+      const std::size_t at = text.find("\"HERE\"");
       for (const char* bad :
            {"-1e400", "1e400", "NaN", "-Infinity", "1e30", "-1e30", "18446744073709551616",
             "-9223372036854775809", "\"7\"", "true", "[]", "{}"}) {
-        Json rest = body;
-        rest.erase(name);
-        const std::string text = "{\"" + name + "\": " + bad + ", " + rest.dump().substr(1);
-        const HttpResponse response = answer(client, path, text);
-        ASSERT_EQ(response.status, 400) << path << " " << name << ": " << bad;
+        const HttpResponse response = answer(client, path, std::string(text).replace(at, 6, bad));
+        ASSERT_EQ(response.status, 400) << path << " " << place << ": " << bad;
         if (!Json::accept(bad)) continue;
         EXPECT_THAT(message_of(response), HasSubstr(name)) << path << ": " << bad;
       }
@@ -107,18 +127,6 @@ TEST(ServeHostile, MoreMessagesOrToolsThanMayBeAreRefusedByTheirField) {
     const char* list = path == "/v1/responses" ? "input" : "messages";
     refused(path, {{list, many(message, 100'001)}}, list);
     refused(path, {{list, many(message, 1)}, {"tools", many(function, 1025)}}, "tools");
-  }
-}
-
-// Every value inside `json`, as pointers.
-void list_places(const Json& json, const Json::json_pointer& at,
-                 std::vector<Json::json_pointer>& places) {
-  places.push_back(at);
-  if (json.is_object()) {
-    for (const auto& [name, value] : json.items()) list_places(value, at / name, places);
-  }
-  for (std::size_t i = 0; json.is_array() && i < json.size(); ++i) {
-    list_places(json[i], at / i, places);
   }
 }
 
