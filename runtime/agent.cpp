@@ -55,13 +55,14 @@ sandbox::Policy policy_of(const SandboxSettings& settings, const fs::path& works
   return policy;
 }
 
-std::string policy_json(const sandbox::Policy& policy, const std::string& asked) {
+std::string policy_json(const sandbox::Policy& policy, const AgentOptions& options) {
   nlohmann::ordered_json json{{"sandbox", policy.mode == sandbox::Policy::Mode::on},
                               {"network", policy.network}};
   if (!policy.hosts.empty()) json["hosts"] = policy.hosts;
   json["writable"] = nlohmann::ordered_json::array();
   for (const fs::path& path : policy.writable) json["writable"].push_back(path.string());
-  if (!asked.empty()) json["asked"] = nlohmann::ordered_json::parse(asked);
+  if (!options.asked.empty()) json["asked"] = nlohmann::ordered_json::parse(options.asked);
+  if (options.owner != 0) json["owner"] = options.owner;
   return json_line(json);
 }
 
@@ -116,7 +117,7 @@ Agent::Parts::Parts(AgentOptions given, Commons& commons)
   sandbox->ask_about_hosts([this](std::string host) { return may_reach(std::move(host)); });
   files = std::make_unique<sandbox::Files>(sandbox->policy());
   header.workspace = sandbox->policy().workspace.string();
-  header.policy = policy_json(sandbox->policy(), options.asked);
+  header.policy = policy_json(sandbox->policy(), options);
   for (auto& tool : tools::builtin_tools()) toolbox.add(std::move(tool));
   open_model();
   load_plugins();
@@ -193,7 +194,7 @@ void Agent::Parts::open_local() {
   if (commons.model) {
     local = &commons.model->model;
     engine = &commons.model->engine;
-    timeline = engine->pooled_timeline(commons.model->owner);
+    timeline = engine->pooled_timeline(options.owner);
   } else {
     load_own();
     local = &*own_model;

@@ -7,6 +7,7 @@
 // else is for the io thread. Ends when no turn and no settling is under way.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -35,6 +36,7 @@ struct AgentOptions {
   std::function<void(const std::string& text)> on_notice;  // of the engine, for the user
   std::vector<std::string> mcp_files;                      // of servers that the user trusts
   std::string asked;  // JSON text, journaled with a new session's policy; for who opens it again
+  std::uint64_t owner = 0;  // likewise; only the server has others, and keeps their contexts apart
 };
 
 class Agent {

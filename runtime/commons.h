@@ -7,7 +7,6 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -20,11 +19,10 @@ namespace corvid::runtime {
 namespace asio = boost::asio;
 
 // A model in this program that several agents talk to, each on a timeline that borrows the pooled
-// contexts of `owner`.
+// contexts of its owner.
 struct SharedModel {
   const LocalModel& model;
   EngineThread& engine;
-  std::uint64_t owner = 0;
 };
 
 class Commons {

@@ -82,6 +82,13 @@ Settings settings_of(const memory::SessionHeader& header, Settings defaults) {
   return defaults;
 }
 
+std::uint64_t owner_of(const memory::SessionHeader& header) {
+  const Json policy = Json::parse(header.policy, nullptr, false);
+  if (!policy.is_object()) return 0;
+  const auto owner = policy.find("owner");
+  return owner != policy.end() && owner->is_number_unsigned() ? owner->get<std::uint64_t>() : 0;
+}
+
 std::string read_prompt(const JsonField& body) {
   const JsonField field = body.at("text");
   std::string text = field.text();

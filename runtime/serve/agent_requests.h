@@ -2,6 +2,7 @@
 // the field.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ AgentOptions read_session(const model::JsonField& body, const Settings& settings
                           const std::vector<std::filesystem::path>& workspaces);
 // As that request had them, also for a server that was started since.
 Settings settings_of(const memory::SessionHeader& header, Settings defaults);
+// Who made it: see owner_of; 0: the command line, or somebody without a key.
+std::uint64_t owner_of(const memory::SessionHeader& header);
 std::string read_prompt(const model::JsonField& body);
 Approvals::Answer read_answer(const model::JsonField& body);
 std::string_view name(Approvals::Answer answer);  // "once", "always", "no"

@@ -10,6 +10,7 @@
 
 #include "model/text/json_field.h"
 #include "runtime/json_line.h"
+#include "runtime/serve/access.h"
 #include "runtime/serve/agent_requests.h"
 #include "runtime/serve/api_error.h"
 #include "sandbox/offload.h"
@@ -61,12 +62,17 @@ struct AgentSessions::Question {
 };
 
 struct AgentSessions::Live {
-  Live(const asio::any_io_executor& io, std::string id, std::int64_t steps, Settings settings)
-      : id(std::move(id)), settings(std::move(settings)), log(io, steps), idle(io) {}
+  Live(const asio::any_io_executor& io, const memory::SessionInfo& info, Settings settings)
+      : id(info.id),
+        owner(owner_of(info.header)),
+        settings(std::move(settings)),
+        log(io, info.steps),
+        idle(io) {}
 
   bool is_busy() const { return working || settling; }
 
   const std::string id;
+  const std::uint64_t owner;
   const Settings settings;
   EventLog log;
   std::unique_ptr<Agent> agent;  // null: not open
@@ -125,7 +131,8 @@ asio::awaitable<void> AgentSessions::handle(std::shared_ptr<Exchange> exchange) 
   std::vector<std::string> words = words_of(request.path);
   if (words.size() == 2 && words[1] == "events") {
     if (request.method != "GET") throw wrong_method(request.path, "GET");
-    co_return co_await follow(exchange, words[0]);
+    const Asked asked{words[0], owner_of(request)};
+    co_return co_await follow(exchange, asked);
   }
   auto work = answer(exchange, std::move(words));
   HttpAnswer answer = co_await std::move(work);
@@ -137,30 +144,32 @@ asio::awaitable<HttpAnswer> AgentSessions::answer(std::shared_ptr<Exchange> exch
   const HttpRequest& request = exchange->request();
   const bool is_get = request.method == "GET", is_post = request.method == "POST";
   if (!is_get && !is_post) throw wrong_method(request.path, "GET, POST");
-  if (words.empty() && is_get) co_return co_await list();
+  const std::uint64_t owner = owner_of(request);
+  if (words.empty() && is_get) co_return co_await list(owner);
   if (words.empty()) co_return co_await create(exchange);
-  if (words.size() == 1 && is_get) co_return co_await describe(words[0]);
+  const Asked asked{words[0], owner};
+  if (words.size() == 1 && is_get) co_return co_await describe(asked);
   if (!is_post) throw ApiError(404, "there is nothing to GET at " + request.path);
-  if (words.size() == 2 && words[1] == "prompt") co_return co_await prompt(exchange, words[0]);
-  if (words.size() == 2 && words[1] == "interrupt") co_return co_await interrupt(words[0]);
+  if (words.size() == 2 && words[1] == "prompt") co_return co_await prompt(exchange, asked);
+  if (words.size() == 2 && words[1] == "interrupt") co_return co_await interrupt(asked);
   if (words.size() == 3 && words[1] == "approvals") {
-    co_return co_await approve(exchange, words[0], words[2]);
+    co_return co_await approve(exchange, asked, words[2]);
   }
   throw ApiError(404, "there is nothing to POST to at " + request.path);
 }
 
-asio::awaitable<HttpAnswer> AgentSessions::list() {
+asio::awaitable<HttpAnswer> AgentSessions::list(std::uint64_t owner) {
   auto reading = with_journal([](memory::Journal& journal) { return journal.list(kMaxListed); });
   const std::vector<memory::SessionInfo> all = co_await std::move(reading);
   Json sessions = Json::array();
   for (const memory::SessionInfo& info : all) {
-    if (lies_in_one_of(info.header.workspace, options_.workspaces)) sessions.push_back(told(info));
+    if (may_see(info, owner)) sessions.push_back(told(info));
   }
   co_return HttpAnswer{.body = json_line({{"sessions", std::move(sessions)}})};
 }
 
-asio::awaitable<HttpAnswer> AgentSessions::describe(std::string id) {
-  auto reading = info_of(std::move(id));
+asio::awaitable<HttpAnswer> AgentSessions::describe(Asked asked) {
+  auto reading = info_of(std::move(asked));
   const memory::SessionInfo info = co_await std::move(reading);
   co_return HttpAnswer{.body = json_line(told(info))};
 }
@@ -171,22 +180,23 @@ asio::awaitable<HttpAnswer> AgentSessions::create(std::shared_ptr<Exchange> exch
   };
   auto reading = read_body(exchange, read);
   AgentOptions options = co_await std::move(reading);
+  options.owner = owner_of(exchange->request());
   make_room();
   const Settings settings = options.settings;
   auto making = make_agent(std::move(options));
   std::unique_ptr<Agent> agent = co_await std::move(making);
   const memory::SessionInfo info = agent->info();
-  auto live = std::make_shared<Live>(commons_.io, info.id, 0, settings);
+  auto live = std::make_shared<Live>(commons_.io, info, settings);
   live_.emplace(info.id, live);
   begin(live, std::move(agent));
   co_return HttpAnswer{.status = 201, .body = json_line(told(info))};
 }
 
 asio::awaitable<HttpAnswer> AgentSessions::prompt(std::shared_ptr<Exchange> exchange,
-                                                  std::string id) {
+                                                  Asked asked) {
   auto reading = read_body(exchange, read_prompt);
   std::string text = co_await std::move(reading);
-  const SharedLive live = co_await find(std::move(id));
+  const SharedLive live = co_await find(std::move(asked));
   if (live->working) {
     throw ApiError(409, "the session works on a prompt; interrupt it, or wait for turn_finished");
   }
@@ -215,17 +225,17 @@ asio::awaitable<HttpAnswer> AgentSessions::prompt(std::shared_ptr<Exchange> exch
                        .body = json_line({{"id", live->id}, {"last_event_id", before}})};
 }
 
-asio::awaitable<HttpAnswer> AgentSessions::interrupt(std::string id) {
-  const SharedLive live = co_await find(std::move(id));
+asio::awaitable<HttpAnswer> AgentSessions::interrupt(Asked asked) {
+  const SharedLive live = co_await find(std::move(asked));
   if (live->working && live->agent) live->agent->session().interrupt();
   co_return HttpAnswer{.body = json_line({{"interrupted", live->working}})};
 }
 
 asio::awaitable<HttpAnswer> AgentSessions::approve(std::shared_ptr<Exchange> exchange,
-                                                   std::string id, std::string question_id) {
+                                                   Asked asked, std::string question_id) {
   auto reading = read_body(exchange, read_answer);
   const Approvals::Answer answer = co_await std::move(reading);
-  const SharedLive live = co_await find(std::move(id));
+  const SharedLive live = co_await find(std::move(asked));
   Question* const question = live->question;
   if (!question || question->id != question_id || question->answer) {
     throw ApiError(404, "there is no question '" + question_id + "' at present");
@@ -235,10 +245,10 @@ asio::awaitable<HttpAnswer> AgentSessions::approve(std::shared_ptr<Exchange> exc
   co_return HttpAnswer{.body = json_line({{"id", question_id}, {"answer", name(answer)}})};
 }
 
-asio::awaitable<void> AgentSessions::follow(std::shared_ptr<Exchange> exchange, std::string id) {
+asio::awaitable<void> AgentSessions::follow(std::shared_ptr<Exchange> exchange, Asked asked) {
   std::optional<EventLog::Place> place = place_of(exchange->request());
   if (!place) throw ApiError(400, "Last-Event-ID: this is no id of an event");
-  const SharedLive live = co_await find(std::move(id));
+  const SharedLive live = co_await find(std::move(asked));
   co_await exchange->begin_events();
   bool gone = false;
   const OnHangUp on_hang_up(*exchange, [&gone, live] {
@@ -279,28 +289,34 @@ Json AgentSessions::told(const memory::SessionInfo& info) const {
           {"working", live != live_.end() && live->second->working}};
 }
 
-asio::awaitable<memory::SessionInfo> AgentSessions::info_of(std::string id) {
+bool AgentSessions::may_see(const memory::SessionInfo& info, std::uint64_t owner) const {
+  return lies_in_one_of(info.header.workspace, options_.workspaces) &&
+         (!options_.keys || owner_of(info.header) == owner);
+}
+
+asio::awaitable<memory::SessionInfo> AgentSessions::info_of(Asked asked) {
+  const std::string& id = asked.id;
   std::optional<memory::SessionInfo> info;
   if (id.size() >= kIdBytes) {  // the journal would take its beginning, too
     auto reading = with_journal([id](memory::Journal& journal) { return journal.find(id); });
     info = co_await std::move(reading);
   }
-  if (!info || info->id != id || !lies_in_one_of(info->header.workspace, options_.workspaces)) {
+  if (!info || info->id != id || !may_see(*info, asked.owner)) {
     throw ApiError(404, "there is no session '" + id + "' in the workspaces of this server");
   }
   co_return std::move(*info);
 }
 
 // The session as its followers know it; the journal may have gone on without this server.
-asio::awaitable<AgentSessions::SharedLive> AgentSessions::find(std::string id) {
-  auto reading = info_of(id);
+asio::awaitable<AgentSessions::SharedLive> AgentSessions::find(Asked asked) {
+  auto reading = info_of(std::move(asked));
   const memory::SessionInfo info = co_await std::move(reading);
-  auto found = live_.find(id);
+  auto found = live_.find(info.id);
   if (found == live_.end()) {
     make_room();
     const Settings settings = settings_of(info.header, options_.settings);
-    auto live = std::make_shared<Live>(commons_.io, id, info.steps, settings);
-    found = live_.emplace(id, std::move(live)).first;
+    auto live = std::make_shared<Live>(commons_.io, info, settings);
+    found = live_.emplace(info.id, std::move(live)).first;
   }
   const SharedLive live = found->second;
   live->used = Clock::now();
@@ -321,6 +337,7 @@ asio::awaitable<void> AgentSessions::open(SharedLive live) {
   if (live->agent || stopping_) co_return;
   AgentOptions options{.settings = live->settings};
   options.id = live->id;
+  options.owner = live->owner;
   auto making = make_agent(std::move(options));
   std::unique_ptr<Agent> agent = co_await std::move(making);
   begin(live, std::move(agent));

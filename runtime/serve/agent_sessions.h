@@ -8,8 +8,9 @@
 //   POST /v1/sessions/ID/approvals/QUESTION  {answer: once, always or no}
 //   POST /v1/sessions/ID/interrupt
 //
-// Only sessions in one of the workspaces are to be seen or made. A session is opened by its first
-// prompt and has one at a time. All talk to the server's model, on its engine thread. io thread
+// Only sessions in one of the workspaces are to be seen or made, and where clients need keys, only
+// those that were made with the request's own. A session is opened by its first prompt and has one
+// at a time. All talk to the server's model, on its engine thread. io thread
 // only; the journal is read and agents are made on the journal thread.
 #pragma once
 
@@ -17,6 +18,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -37,6 +39,7 @@ class AgentSessions {
   struct Options {
     Settings settings;                              // of every session, unless it says otherwise
     std::vector<std::filesystem::path> workspaces;  // canonical folders
+    bool keys = false;  // each of them has its own sessions
     int working = 4;                                // sessions at the same time
     std::chrono::milliseconds keep_alive = std::chrono::seconds(5);
     std::chrono::milliseconds patience = std::chrono::minutes(10);  // for an answer to a question
@@ -54,22 +57,27 @@ class AgentSessions {
  private:
   struct Live;  // a session that somebody has asked for since the server started
   struct Question;
+  struct Asked {
+    std::string id;
+    std::uint64_t owner = 0;  // who asks
+  };
   using SharedLive = std::shared_ptr<Live>;
 
   asio::awaitable<HttpAnswer> answer(std::shared_ptr<Exchange> exchange,
                                      std::vector<std::string> words);
-  asio::awaitable<HttpAnswer> list();
+  asio::awaitable<HttpAnswer> list(std::uint64_t owner);
   asio::awaitable<HttpAnswer> create(std::shared_ptr<Exchange> exchange);
-  asio::awaitable<HttpAnswer> describe(std::string id);
-  asio::awaitable<HttpAnswer> prompt(std::shared_ptr<Exchange> exchange, std::string id);
-  asio::awaitable<HttpAnswer> interrupt(std::string id);
-  asio::awaitable<HttpAnswer> approve(std::shared_ptr<Exchange> exchange, std::string id,
+  asio::awaitable<HttpAnswer> describe(Asked asked);
+  asio::awaitable<HttpAnswer> prompt(std::shared_ptr<Exchange> exchange, Asked asked);
+  asio::awaitable<HttpAnswer> interrupt(Asked asked);
+  asio::awaitable<HttpAnswer> approve(std::shared_ptr<Exchange> exchange, Asked asked,
                                       std::string question_id);
-  asio::awaitable<void> follow(std::shared_ptr<Exchange> exchange, std::string id);
+  asio::awaitable<void> follow(std::shared_ptr<Exchange> exchange, Asked asked);
 
   nlohmann::ordered_json told(const memory::SessionInfo& info) const;
-  asio::awaitable<memory::SessionInfo> info_of(std::string id);
-  asio::awaitable<SharedLive> find(std::string id);
+  bool may_see(const memory::SessionInfo& info, std::uint64_t owner) const;
+  asio::awaitable<memory::SessionInfo> info_of(Asked asked);
+  asio::awaitable<SharedLive> find(Asked asked);
   asio::awaitable<void> open(SharedLive live);
   asio::awaitable<std::unique_ptr<Agent>> make_agent(AgentOptions options);
   void begin(SharedLive live, std::unique_ptr<Agent> agent);

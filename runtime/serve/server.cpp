@@ -19,7 +19,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kKeepAlive = ": waiting\n\n";
 constexpr const char* kRetryAfterSeconds = "5";
-constexpr std::uint64_t kSessionsOwner = 1;  // of the contexts of all sessions; no key's number
 
 std::vector<std::filesystem::path> workspaces_of(const ServeOptions& options) {
   if (!options.workspaces.empty()) return options.workspaces;
@@ -53,9 +52,9 @@ Server::Server(const asio::any_io_executor& io, LocalModel model, ServeOptions o
     : io_(io),
       options_(std::move(options)),
       service_(std::move(model), options_.contexts),
-      commons_(io, SharedModel{service_.model(), service_.engine(), kSessionsOwner}),
-      sessions_(commons_, {options_.settings, workspaces_of(options_), options_.running,
-                           options_.keep_alive}),
+      commons_(io, SharedModel{service_.model(), service_.engine()}),
+      sessions_(commons_, {options_.settings, workspaces_of(options_),
+                           !options_.access.keys.empty(), options_.running, options_.keep_alive}),
       turnstile_(options_.running, options_.waiting) {
   if (options_.access.keys.empty() && !is_loopback(options_.host)) {
     throw RuntimeError(

@@ -31,9 +31,11 @@ struct Told {
 // Follows the events of a session over one connection.
 class Follower {
  public:
-  Follower(int port, const std::string& session, const std::string& after = {}) : client_(port) {
+  Follower(int port, const std::string& session, const std::string& after = {},
+           const std::string& key = {})
+      : client_(port) {
     const std::string header = after.empty() ? "" : "Last-Event-ID: " + after + "\r\n";
-    client_.request("GET", "/v1/sessions/" + session + "/events", "", header);
+    client_.request("GET", "/v1/sessions/" + session + "/events", "", key + header);
   }
 
   Told next() {
@@ -83,25 +85,27 @@ class ServeSessions : public testing::Test {
     start();
   }
 
-  void start() {
+  void start(std::vector<std::string> keys = {}) {
     server_.reset();
     ServeOptions options;
+    options.access.keys = std::move(keys);
     options.workspaces = {work_};
     server_ = std::make_unique<TestServer>(std::move(options));
   }
   std::string create() {
-    const HttpResponse made = server_->post("/v1/sessions", {{"cwd", work_.string()}});
+    const HttpResponse made = server_->post("/v1/sessions", {{"cwd", work_.string()}}, key_);
     EXPECT_EQ(made.status, 201) << made.body;
     return made.json()["id"];
   }
   HttpResponse prompt(const std::string& id, const std::string& text) {
-    return server_->post("/v1/sessions/" + id + "/prompt", {{"text", text}});
+    return server_->post("/v1/sessions/" + id + "/prompt", {{"text", text}}, key_);
   }
   // A turn from its prompt to its end.
   std::vector<Told> turn(const std::string& id, const std::string& text) {
     const HttpResponse begun = prompt(id, text);
     EXPECT_EQ(begun.status, 202) << begun.body;
-    return Follower(server_->port(), id, begun.json()["last_event_id"]).until("turn_finished");
+    return Follower(server_->port(), id, begun.json()["last_event_id"], key_)
+        .until("turn_finished");
   }
   // What the program prints.
   static std::string corvid(const std::string& arguments) {
@@ -115,6 +119,7 @@ class ServeSessions : public testing::Test {
 
   const ScratchFolder home_;
   std::filesystem::path work_;
+  std::string key_;  // the header with it; empty: none
   std::unique_ptr<TestServer> server_;
 };
 
@@ -245,6 +250,50 @@ TEST_F(ServeSessions, WhatThePolicyDoesNotGiveIsAskedOfTheClient) {
     EXPECT_EQ(std::filesystem::exists(outside), answer == std::string("once"));
     EXPECT_EQ(server_->post(path + question, {{"answer", answer}}).status, 404);
   }
+}
+
+TEST_F(ServeSessions, AnotherKeysSessionsAndContextsAreOutOfReach) {
+  const std::string a = "X-Api-Key: a\r\n", b = "X-Api-Key: b\r\n";
+  const std::string unowned = create();
+  const auto reused = [&](const std::string& id) {
+    server_->says(saying("Done."));
+    const std::vector<Told> told = turn(id, "hello");
+    return std::ranges::find(told, "step_finished", &Told::type)->event["usage"]["reused"];
+  };
+  start({"a", "b"});
+  key_ = a;
+  const std::string id = create();
+  EXPECT_EQ(reused(id), 0);
+  key_ = b;
+  const std::string other = create();
+  EXPECT_EQ(reused(other), 0);
+  key_ = a;
+  EXPECT_GT(reused(id), 100);
+  for (const bool again : {false, true}) {
+    if (again) start({"a", "b"});
+    const Json arguments = {{"path", (home_ / "outside.txt").string()}, {"content", "x"}};
+    server_->says(calling("write", arguments.dump()));
+    const std::string after = prompt(id, "write it").json()["last_event_id"];
+    Follower follower(server_->port(), id, after, a);
+    const std::string question = follower.until("approval_asked").back().event["id"];
+    const std::string path = "/v1/sessions/" + id;
+    EXPECT_EQ(server_->get(path, b).status, 404);
+    EXPECT_EQ(server_->get(path + "/events", b).status, 404);
+    EXPECT_EQ(server_->post(path + "/prompt", {{"text", "x"}}, b).status, 404);
+    EXPECT_EQ(server_->post(path + "/approvals/" + question, {{"answer", "once"}}, b).status, 404);
+    EXPECT_EQ(server_->post(path + "/interrupt", Json::object(), b).status, 404);
+    for (const auto& [key, own] : {std::pair(a, id), std::pair(b, other)}) {
+      const Json listed = server_->get("/v1/sessions", key).json()["sessions"];
+      ASSERT_EQ(listed.size(), 1u);
+      EXPECT_EQ(listed[0]["id"], own);
+      EXPECT_EQ(server_->get("/v1/sessions/" + unowned, key).status, 404);
+    }
+    EXPECT_EQ(server_->get(path, a).json()["working"], true);
+    server_->post(path + "/interrupt", Json::object(), a);
+    follower.until("turn_finished");
+  }
+  start();
+  EXPECT_EQ(server_->get("/v1/sessions").json()["sessions"].size(), 3u);
 }
 
 TEST_F(ServeSessions, AnInterruptTakesBackAQuestion) {
