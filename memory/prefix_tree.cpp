@@ -187,6 +187,10 @@ bool PrefixTree::Text::ends_alone() const {
   return node_->parent && node_->children.empty() && node_->texts.size() == 1;
 }
 
+int PrefixTree::Text::own_size() const {
+  return ends_alone() ? static_cast<int>(node_->edge.size()) : 0;
+}
+
 void PrefixTree::Text::grow(std::span<const Token> more) {
   size_ += static_cast<int>(more.size());
   if (more.empty()) return;

@@ -42,6 +42,7 @@ class PrefixTree {
     void become(Kind kind);
 
     int size() const { return size_; }  // in tokens
+    int own_size() const;               // of its end, that no other text has
     std::uint64_t owner() const { return owner_; }
     Kind kind() const { return kind_; }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -15,21 +14,20 @@ namespace {
 // Fewer tokens than these are not worth a snapshot's way from disk: every prompt begins with some.
 constexpr int kMinFromDisk = 32;
 constexpr std::ptrdiff_t kEndTokens = 2;
+// So many are worth a snapshot though only one request has used them.
+constexpr int kMinToDisk = 256;
 
-// Whether the prompt repeats what the text ends with, though it leaves something out before: it
-// goes on with that conversation. If not, the two have begun alike.
+// Whether the prompt repeats most of the text and what it ends with, though it leaves something out
+// between: it goes on with that conversation. If not, the two have begun alike; a few tokens at the
+// end alone are those of any call.
 bool goes_on(std::span<const model::Token> prompt, std::span<const model::Token> text, int common) {
   const auto left = text.subspan(static_cast<std::size_t>(common));
   const auto more = prompt.subspan(static_cast<std::size_t>(common));
   if (more.empty()) return true;  // the same again
+  if (std::ssize(left) > common) return false;
   const std::ptrdiff_t n = std::min(std::ssize(left), kEndTokens);
   return std::search(more.begin(), more.end(), left.end() - n, left.end()) != more.end();
 }
-
-// What is least wanted again comes first.
-constexpr auto worth = [](const auto& entry) {
-  return std::tuple(std::min(entry.requests, 2), entry.used);
-};
 
 }  // namespace
 
@@ -39,10 +37,23 @@ ContextPool::ContextPool(Options options)
                                                                      &options_.snapshots->tree())
                                : std::make_shared<memory::PrefixTree>()) {}
 
+void ContextPool::touch(Entry& entry) {
+  entry.used = ++clock_;
+  entry.lost_before = lost_;
+}
+
+// In tokens: what it would cost to compute again, on top of what others were worth that had gone
+// when it was last used. So one that is asked for again and again stays when as much was lost by it
+// as another is worth that nobody asks for (the algorithm is known as GreedyDual).
+std::uint64_t ContextPool::worth(const Entry& entry) const {
+  if (entry.requests == 0) return 0;
+  return entry.lost_before + static_cast<std::uint64_t>(entry.own_size());
+}
+
 ContextPool::Entry& ContextPool::add(model::Context& context, std::uint64_t owner, Kind kind) {
   Entry& entry = entries_[&context];
   entry.context = &context;
-  entry.used = ++clock_;
+  touch(entry);
   entry.join(*tree_, owner, kind, context.tokens());
   return entry;
 }
@@ -104,7 +115,7 @@ void ContextPool::put(std::unique_ptr<model::Context> context) {
     return evict();
   }
   Entry& entry = place->second;
-  entry.used = ++clock_;
+  touch(entry);
   entry.become(Kind::idle);
   entry.idle = std::move(context);
   evict();
@@ -119,24 +130,28 @@ void ContextPool::save() {
   for (const auto& [context, entry] : entries_) {
     if (entry.idle && entry.requests > 0) kept.push_back(&entry);
   }
-  std::ranges::sort(kept, {}, [](const Entry* entry) { return worth(*entry); });
+  std::ranges::sort(kept, {}, &Entry::used);  // on disk the oldest go first
   for (const Entry* entry : kept) keep(*entry);
 }
 
 void ContextPool::evict() {
   for (;;) {
-    int n_idle = 0;
+    std::vector<const Entry*> idle;
     std::size_t bytes = 0;
-    const Entry* worst = nullptr;
     for (const auto& [context, entry] : entries_) {
       if (!entry.idle) continue;
-      ++n_idle;
+      idle.push_back(&entry);
       bytes += context->kv_bytes();
-      if (!worst || worth(entry) < worth(*worst)) worst = &entry;
     }
-    if (n_idle <= options_.contexts && bytes <= options_.kv_bytes) return;
-    if (worst->requests > 1) keep(*worst);
-    entries_.erase(worst->context);
+    if (std::ssize(idle) <= options_.contexts && bytes <= options_.kv_bytes) return;
+    std::ranges::sort(idle, {}, &Entry::used);
+    // Where there is memory for them, those used last stay: who has just begun comes back.
+    if (bytes <= options_.kv_bytes) idle.resize((idle.size() + 1) / 2);
+    const Entry& worst =
+        **std::ranges::min_element(idle, {}, [this](const Entry* entry) { return worth(*entry); });
+    lost_ = std::max(lost_, worth(worst));
+    if (worst.requests > 1 || (worst.requests > 0 && worst.own_size() >= kMinToDisk)) keep(worst);
+    entries_.erase(worst.context);
   }
 }
 

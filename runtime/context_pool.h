@@ -4,9 +4,10 @@
 // when all of it is shared, else a fork, which has the shared pages in common with it. So nothing
 // is computed twice while some context holds it, also one that is in use. They are found, as the
 // snapshots on disk are, in one tree of prefixes. Owners share nothing, not even how long a request
-// takes. Beyond the limits those go first that only one request has used (a
-// title, a summary) or that went on in another, then the ones not used for longest; with a
-// folder for snapshots, conversations go there and come back. Engine thread only.
+// takes. Beyond the limits those go first that went on in another, then what costs least to compute
+// again (a title, a summary); what was spent on others since counts against those not used for
+// long, so that every conversation goes some day. With a folder for snapshots, conversations go
+// there and come back. Engine thread only.
 #pragma once
 
 #include <cstdint>
@@ -43,12 +44,15 @@ class ContextPool {
     model::Context* context = nullptr;
     int requests = 0;  // that went on with one another here; 0: they went on elsewhere
     std::uint64_t used = 0;
+    std::uint64_t lost_before = 0;  // see lost_, when it was last used
   };
 
   Entry* best_for(model::Engine& engine, std::span<const model::Token> prompt, std::uint64_t owner);
   Entry& add(model::Context& context, std::uint64_t owner, memory::PrefixTree::Kind kind);
   std::unique_ptr<model::Context> lend(std::unique_ptr<model::Context> context, std::uint64_t owner,
                                        int requests);
+  void touch(Entry& entry);
+  std::uint64_t worth(const Entry& entry) const;
   void keep(const Entry& entry);
   void evict();
 
@@ -56,6 +60,7 @@ class ContextPool {
   const std::shared_ptr<memory::PrefixTree> tree_;  // of the snapshots, where there are any
   std::unordered_map<const model::Context*, Entry> entries_;
   std::uint64_t clock_ = 0;
+  std::uint64_t lost_ = 0;  // what the last one that had to go was worth
 };
 
 }  // namespace corvid::runtime

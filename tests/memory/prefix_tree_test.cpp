@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <list>
 #include <random>
 #include <vector>
@@ -103,7 +104,15 @@ class Trial {
         ASSERT_EQ(found[kind].text, right.text);
       }
     }
-    for (const Known& known : all_) ASSERT_EQ(known.text.size(), std::ssize(known.tokens));
+    for (const Known& known : all_) {
+      ASSERT_EQ(known.text.size(), std::ssize(known.tokens));
+      int common = 0;
+      for (const Known& other : all_) {
+        if (&other == &known || other.owner != known.owner) continue;
+        common = std::max(common, common_prefix(known.tokens, other.tokens));
+      }
+      ASSERT_EQ(known.text.own_size(), std::ssize(known.tokens) - common);
+    }
     ASSERT_LE(tree_.n_nodes(), 2 * std::ssize(all_) + 2);
   }
   void end() {

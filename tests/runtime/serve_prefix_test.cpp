@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/runtime/serving.h"
+#include "tests/scratch_folder.h"
 
 namespace corvid::runtime {
 namespace {
@@ -244,6 +245,107 @@ TEST(ServeHealing, AConversationThatBeginsAlikeDoesNotEvictAnother) {
   const Json answer = server.post(first.path(), first.body).json();
   EXPECT_EQ(first.counts(answer).cached,
             first.counts(known).prompt + first.counts(known).reply - 2);
+}
+
+// A conversation whose instructions are so many times "You are NAME."
+ChatConversation agent(const std::string& name, int length) {
+  ChatConversation agent;
+  std::string text;
+  for (int i = 0; i < length; ++i) text += "You are " + name + ". ";
+  agent.body["messages"][0]["content"] = text;
+  return agent;
+}
+
+// All that the last request said and was answered, but for the two tokens that ended it.
+int known_after(const Conversation& conversation, const Json& answer) {
+  const Counts counts = conversation.counts(answer);
+  return counts.prompt + counts.reply - 2;
+}
+
+Json step(TestServer& server, Conversation& conversation) {
+  server.says(calling("shell", R"({"command": "ls"})", "I look."));
+  const HttpResponse response = server.post(conversation.path(), conversation.body);
+  EXPECT_EQ(response.status, 200) << response.body;
+  conversation.go_on(response.json(), "x");
+  return response.json();
+}
+
+TEST(ServeHealing, MoreTitlesThanContextsDoNotEvictAConversationThatHasBegun) {
+  TestServer server;
+  ChatConversation main = agent("main", 100);
+  const Json first = step(server, main);
+  for (int i = 0; i < 20; ++i) {
+    server.says(saying("A title"));
+    const Json title = {{"role", "user"}, {"content", std::to_string(i) + ": find a title"}};
+    server.post(main.path(), {{"messages", Json::array({title})}});
+  }
+  EXPECT_EQ(main.counts(step(server, main)).cached, known_after(main, first));
+}
+
+TEST(ServeHealing, MoreSubAgentsThanContextsDoNotEvictWhoStartedThem) {
+  const ScratchFolder folder;
+  for (const bool on_disk : {false, true}) {
+    ServeOptions options;
+    if (on_disk) {
+      options.contexts.snapshots =
+          std::make_shared<memory::Snapshots>(folder / "kv", "model", std::uint64_t{1} << 30);
+    }
+    TestServer server(std::move(options));
+    ChatConversation main = agent("main", on_disk ? 10 : 100);
+    step(server, main);
+    const Json second = step(server, main);
+    for (int i = 0; i < 17; ++i) {
+      ChatConversation other = agent(std::to_string(i), 20);
+      step(server, other);
+      step(server, other);
+    }
+    EXPECT_EQ(main.counts(step(server, main)).cached, known_after(main, second)) << on_disk;
+  }
+}
+
+TEST(ServeHealing, OldConversationsMakeRoomForANewOne) {
+  ServeOptions options;
+  options.contexts.contexts = 4;
+  TestServer server(std::move(options));
+  for (int i = 0; i < 4; ++i) {
+    ChatConversation old = agent(std::to_string(i), 60);
+    step(server, old);
+    step(server, old);
+  }
+  ChatConversation fresh = agent("new", 20);
+  const Json first = step(server, fresh);
+  EXPECT_EQ(fresh.counts(step(server, fresh)).cached, known_after(fresh, first));
+}
+
+TEST(ServeHealing, ALongConversationThatNobodyGoesOnWithGoesSomeDay) {
+  ServeOptions options;
+  options.contexts.contexts = 2;
+  TestServer server(std::move(options));
+  ChatConversation old = agent("old", 200), a = agent("a", 20), b = agent("b", 20);
+  step(server, old);
+  step(server, old);
+  bool found = false;
+  Json last = step(server, a);
+  for (int i = 0; i < 15 && !found; ++i) {
+    step(server, b);
+    const int known = known_after(a, last);
+    last = step(server, a);
+    found = a.counts(last).cached == known;
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST(ServeHealing, WithADiskAConversationIsKeptThereFromItsFirstRequest) {
+  const ScratchFolder folder;
+  ServeOptions options;
+  options.contexts.contexts = 1;
+  options.contexts.snapshots =
+      std::make_shared<memory::Snapshots>(folder / "kv", "model", std::uint64_t{1} << 30);
+  TestServer server(std::move(options));
+  ChatConversation main = agent("main", 80), other = agent("other", 90);
+  const Json first = step(server, main);
+  step(server, other);
+  EXPECT_EQ(main.counts(step(server, main)).cached, known_after(main, first));
 }
 
 TEST(ServeHealing, OrphansAreRefused) {
