@@ -166,8 +166,13 @@ void Snapshots::write_note(std::string_view bytes) const {
 }
 
 void Snapshots::append_note(std::string_view bytes) const {
-  std::ofstream out(folder_ / kNote, std::ios::binary | std::ios::app);
+  const fs::path file = folder_ / kNote;
+  std::error_code error;
+  const std::uintmax_t size = fs::exists(file, error) ? fs::file_size(file, error) : 0;
+  std::ofstream out(file, std::ios::binary | std::ios::app);
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (!out && !error) fs::resize_file(file, size, error);  // the disk is full: nothing of it stays
 }
 
 }  // namespace corvid::memory

@@ -36,7 +36,7 @@ class Snapshots {
   // thread may use it meanwhile.
   std::string read_note() const;
   void write_note(std::string_view bytes) const;
-  void append_note(std::string_view bytes) const;
+  void append_note(std::string_view bytes) const;  // all of it, or nothing
 
  private:
   struct Snapshot : PrefixTree::Text {
