@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 
@@ -52,7 +53,7 @@ std::vector<std::string> read_keys(const std::string& file) {
   if (!file.empty()) {
     std::ifstream in(file);
     if (!in) throw RuntimeError("cannot read '" + file + "'", kUsage);
-    for (std::string line; std::getline(in, line);) keys.push_back(line);
+    keys = keys_in(std::string(std::istreambuf_iterator<char>(in), {}));
   }
   if (const char* key = std::getenv(kKeyVariable)) keys.push_back(key);
   std::erase(keys, "");
@@ -86,6 +87,7 @@ void serve(Flags flags) {
   flags.options.workspaces = read_workspaces(flags.workspaces);
   flags.options.access.keys = read_keys(flags.key_file);
   flags.options.access.hosts.push_back(flags.options.host);
+  require_keys(flags.options.access, flags.options.host);
   LocalModel model = load_model(flags);
   if (!flags.kv_disk.empty()) {
     flags.options.contexts.snapshots = std::make_shared<memory::Snapshots>(

@@ -6,6 +6,8 @@
 #include <boost/asio/ip/address.hpp>
 #include <cctype>
 
+#include "runtime/error.h"
+
 namespace corvid::runtime {
 namespace {
 
@@ -86,6 +88,27 @@ bool is_json(std::string_view type) {
 }
 
 }  // namespace
+
+std::vector<std::string> keys_in(std::string_view text) {
+  std::vector<std::string> keys;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view key = text.substr(0, end);
+    if (key.ends_with('\r')) key.remove_suffix(1);
+    if (!key.empty()) keys.emplace_back(key);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return keys;
+}
+
+void require_keys(const AccessRules& rules, const std::string& host) {
+  if (!rules.keys.empty() || is_loopback(host)) return;
+  throw RuntimeError(
+      "Anybody who reaches " + host +
+          " could use this server: set a key (--api-key-file, or CORVID_SERVE_KEY), "
+          "or listen on 127.0.0.1.",
+      kUsage);
+}
 
 std::optional<ApiError> refusal(const AccessRules& rules, const HttpRequest& request) {
   const auto host = request.header("host");

@@ -24,6 +24,10 @@ struct AccessRules {
   std::vector<std::string> origins;  // "https://app.example.com"
 };
 
+// One a line of `text`, whose lines may end as on Windows.
+std::vector<std::string> keys_in(std::string_view text);
+// RuntimeError when a server that listens on `host` has to have keys, and has none.
+void require_keys(const AccessRules& rules, const std::string& host);
 // Why the request is refused; nullopt: it may go on.
 std::optional<ApiError> refusal(const AccessRules& rules, const HttpRequest& request);
 // The headers that let a page read the answer; its origin has been allowed.

@@ -56,13 +56,7 @@ Server::Server(const asio::any_io_executor& io, LocalModel model, ServeOptions o
       sessions_(commons_, {options_.settings, workspaces_of(options_),
                            !options_.access.keys.empty(), options_.running, options_.keep_alive}),
       turnstile_(options_.running, options_.waiting) {
-  if (options_.access.keys.empty() && !is_loopback(options_.host)) {
-    throw RuntimeError(
-        "Anybody who reaches " + options_.host +
-            " could use this server: set a key (--api-key-file, or CORVID_SERVE_KEY), "
-            "or listen on 127.0.0.1.",
-        kUsage);
-  }
+  require_keys(options_.access, options_.host);
   HttpServer::Hooks hooks;
   hooks.gate = [this](const HttpRequest& request) -> std::optional<HttpAnswer> {
     if (const auto error = refusal(options_.access, request)) return refuse(request, *error);

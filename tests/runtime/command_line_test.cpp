@@ -32,6 +32,12 @@ Outcome run(const std::string& arguments) {
   return outcome;
 }
 
+TEST(CommandLine, ThatAServerHasNoKeyIsSaidBeforeItsModelIsRead) {
+  const Outcome outcome = run("serve --host 0.0.0.0 --model /nowhere/model.gguf 2>&1");
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_NE(outcome.out.find("set a key"), std::string::npos) << outcome.out;
+}
+
 TEST(CommandLine, PrintsItsVersion) {
   Outcome outcome = run("--version");
   EXPECT_EQ(outcome.status, 0);

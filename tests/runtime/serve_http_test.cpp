@@ -12,7 +12,9 @@ namespace corvid::runtime {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr const char* kPath = "/v1/chat/completions";
 const Json kHello = {{"messages", {{{"role", "user"}, {"content", "hello"}}}}};
@@ -297,6 +299,11 @@ TEST(ServeAccess, WithoutAKeyItListensOnThisMachineAlone) {
     EXPECT_EQ(error.code(), kUsage);
     EXPECT_THAT(error.what(), HasSubstr("CORVID_SERVE_KEY"));
   }
+}
+
+TEST(ServeAccess, KeysAreTheLinesOfAFileHoweverTheyEnd) {
+  EXPECT_THAT(keys_in("one\r\ntwo\n\r\n\nthree"), ElementsAre("one", "two", "three"));
+  EXPECT_THAT(keys_in(""), IsEmpty());
 }
 
 // --- The engine's time ---------------------------------------------------------------------------
