@@ -6,16 +6,27 @@
 namespace corvid::model {
 namespace {
 
-// A string, or a list of parts of type text; in a result, others have a text in their place.
-std::string read_content(const JsonField& message, bool of_tool) {
+// Whether a part has a text in its place: any of a result, and what a user attaches.
+bool has_stand_in(std::string_view type, Role role) {
+  return role == Role::tool ||
+         (role == Role::user && (type == "image_url" || type == "input_audio" || type == "file"));
+}
+
+// A string, or a list of parts.
+std::string read_content(const JsonField& message, Role role) {
   const auto content = message.find("content");
   if (!content) return {};
   if (!content->is_array()) return content->text();
   std::string text;
   for (const JsonField& part : content->items()) {
     const std::string type = part.at("type").text();
-    if (type != "text" && !of_tool) part.fail("only parts of type 'text' can be read");
-    text += type == "text" ? part.at("text").text() : stand_in(type);
+    if (type == "text") {
+      text += part.at("text").text();
+    } else if (has_stand_in(type, role)) {
+      text += stand_in(type);
+    } else {
+      part.fail("only parts of type 'text' can be read");
+    }
   }
   return text;
 }
@@ -47,7 +58,7 @@ Message read_message(const JsonField& message) {
   } else {
     role.fail("'" + name + "' is none of system, user, assistant, tool");
   }
-  out.content = read_content(message, out.role == Role::tool);
+  out.content = read_content(message, out.role);
   return out;
 }
 

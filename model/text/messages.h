@@ -26,8 +26,8 @@ struct Conversation {
 Conversation read_conversation(std::string_view json);
 
 std::vector<Message> read_messages(const JsonField& messages);
-// What is read in the place of a picture, or whatever else is no text, in a tool's result: the tool
-// has run, and to refuse its result would end the conversation.
+// What is read in the place of a picture, or whatever else is no text, in a tool's result or with
+// what a user says: it comes with every later request, and to refuse it would end the conversation.
 std::string stand_in(std::string_view type);
 std::vector<ToolSpec> read_tools(const JsonField& tools);
 // The arguments of a call, an object or its text, as a chat format prints them.

@@ -99,7 +99,7 @@ Thinking read_thinking(const JsonField& body) {
     }
   }
   if (const auto field = body.find("thinking")) {
-    set(field->is_object() ? field->at("type").text() != "disabled" : field->boolean());
+    set(field->is_object() ? is_thinking(*field) : field->boolean());
   }
   return thinking;
 }
@@ -146,6 +146,10 @@ ApiCall chat_completion(const JsonField& body, const std::string& model) {
   if (const auto format = body.find("response_format")) read_response_format(*format, request);
   read_sampling(body, request);
   request.thinking = read_thinking(body);
+  // As llama-server has it; -1 is no limit.
+  if (const auto field = body.find("n_predict"); field && field->json() != -1) {
+    request.max_tokens = read_max_tokens(*field);
+  }
   if (const auto field = body.find("max_tokens")) request.max_tokens = read_max_tokens(*field);
   if (const auto field = body.find("max_completion_tokens")) {
     request.max_tokens = read_max_tokens(*field);

@@ -1,5 +1,6 @@
 #include "runtime/serve/messages.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "model/text/messages.h"
@@ -162,28 +163,29 @@ void add_paragraph(std::string& text, const std::string& more) {
   text += more;
 }
 
-// A text, or a list of text blocks; in a result, others have a text in their place.
-std::string read_text(const JsonField& content, bool of_tool = false) {
+// Of a result: a text, or a list of blocks; those that are no text have one in their place.
+std::string read_result(const JsonField& content) {
   if (!content.is_array()) return content.text();
   std::string text;
   for (const JsonField& block : content.items()) {
     const std::string type = block.at("type").text();
-    if (type != "text" && !of_tool) block.fail("only blocks of type 'text' can be read");
     add_paragraph(text, type == "text" ? block.at("text").text() : model::stand_in(type));
   }
   return text;
 }
 
-// A block that only the vendor's own server reads, and that changes with every request.
-bool is_billing(const JsonField& block) {
-  return block.is_object() && block.text_or("text", "").starts_with("x-anthropic-billing-header");
+// Without the line that only the vendor's own server reads, and that changes with every request.
+std::string without_billing(std::string text) {
+  if (!text.starts_with("x-anthropic-billing-header")) return text;
+  const std::size_t rest = text.find_first_not_of('\n', std::min(text.find('\n'), text.size()));
+  return text.erase(0, std::min(rest, text.size()));
 }
 
 std::string read_system(const JsonField& system) {
-  if (!system.is_array()) return system.text();
+  if (!system.is_array()) return without_billing(system.text());
   std::string text;
   for (const JsonField& block : system.items()) {
-    if (!is_billing(block)) add_paragraph(text, block.at("text").text());
+    add_paragraph(text, without_billing(block.at("text").text()));
   }
   return text;
 }
@@ -201,8 +203,10 @@ void read_user(const JsonField& content, std::vector<Message>& messages) {
         add_paragraph(text, block.at("text").text());
       } else if (type == "tool_result") {
         Message result{.role = Role::tool, .call_id = block.at("tool_use_id").text()};
-        if (const auto inner = block.find("content")) result.content = read_text(*inner, true);
+        if (const auto inner = block.find("content")) result.content = read_result(*inner);
         results.push_back(std::move(result));
+      } else if (type == "image" || type == "document") {  // it comes with every later request
+        add_paragraph(text, model::stand_in(type));
       } else {
         block.fail("blocks of type '" + type + "' cannot be read");
       }
@@ -249,7 +253,7 @@ std::vector<Message> message_list(const JsonField& body) {
     } else if (role.text() == "assistant") {
       messages.push_back(content ? read_assistant(*content) : Message{.role = Role::assistant});
     } else if (role.text() == "system") {
-      messages.push_back({.role = Role::system, .content = content ? read_text(*content) : ""});
+      messages.push_back({.role = Role::system, .content = content ? read_system(*content) : ""});
     } else {
       role.fail("'" + role.text() + "' is neither user nor assistant");
     }
@@ -304,7 +308,7 @@ ApiCall message_call(const JsonField& body, const std::string& model) {
   if (const auto stop = body.find("stop_sequences")) request.stop_texts = read_stop_texts(*stop);
   request.thinking = Thinking::off;  // unless it is asked for
   if (const auto thinking = body.find("thinking")) {
-    if (thinking->at("type").text() != "disabled") request.thinking = Thinking::on;
+    if (is_thinking(*thinking)) request.thinking = Thinking::on;
     if (const auto budget = thinking->find("budget_tokens")) budget->integer(1, INT32_MAX);
   }
   if (const auto output = body.find("output_config")) {

@@ -149,6 +149,15 @@ bool is_effort(const model::JsonField& effort) {
   return word != "none";
 }
 
+bool is_thinking(const model::JsonField& thinking) {
+  static const std::set<std::string, std::less<>> kThinks = {"enabled", "adaptive", "auto"};
+  const model::JsonField type = thinking.at("type");
+  const std::string word = type.text();
+  if (word == "disabled") return false;
+  if (!kThinks.contains(word)) type.fail("'" + word + "' is none of enabled, adaptive, disabled");
+  return true;
+}
+
 void need_call(ModelRequest& request, const model::JsonField& field, const std::string& name) {
   if (request.tools.empty()) field.fail("there are no tools");
   const bool known =

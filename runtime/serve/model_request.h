@@ -92,6 +92,9 @@ void check_results(const std::vector<model::Message>& messages, const std::strin
 // Whether an effort is any at all; fails on a word that no client says.
 bool is_effort(const model::JsonField& effort);
 
+// {"type": ...}, as both vendors say whether to think.
+bool is_thinking(const model::JsonField& thinking);
+
 // The reply has to call a tool: this one, or any when `name` is empty. `field` asks for it.
 void need_call(ModelRequest& request, const model::JsonField& field, const std::string& name);
 // "auto", "none" or "required", as both of OpenAI's APIs say it.

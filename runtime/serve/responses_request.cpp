@@ -17,8 +17,14 @@ std::string custom_arguments(const std::string& input) {
   return "{\"" + std::string(kCustomArgument) + "\": " + model::json_quote(input) + "}";
 }
 
-// A text, or a list of parts that have one; in a result, others have a text in their place.
-std::string read_text(const JsonField& content, bool of_tool = false) {
+bool is_attachment(std::string_view type) {
+  return type == "input_image" || type == "input_file" || type == "input_audio";
+}
+
+// A text, or a list of parts that have one; in a result, others have a text in their place, and so
+// have the attachments of what a user says.
+enum class From { result, user, others };
+std::string read_text(const JsonField& content, From from = From::others) {
   if (!content.is_array()) return content.text();
   std::string text;
   for (const JsonField& part : content.items()) {
@@ -28,7 +34,7 @@ std::string read_text(const JsonField& content, bool of_tool = false) {
     } else if (type == "input_text" || type == "output_text" || type == "text" ||
                type == "reasoning_text" || type == "summary_text") {
       text += part.at("text").text();
-    } else if (of_tool) {
+    } else if (from == From::result || (from == From::user && is_attachment(type))) {
       text += model::stand_in(type);
     } else {
       part.fail("parts of type '" + type + "' cannot be read");
@@ -52,7 +58,7 @@ class Input {
       add_call(item, type == "custom_tool_call");
     } else if (type == "function_call_output" || type == "custom_tool_call_output") {
       messages.push_back({.role = Role::tool,
-                          .content = read_text(item.at("output"), true),
+                          .content = read_text(item.at("output"), From::result),
                           .call_id = item.at("call_id").text()});
     } else if (type == "item_reference") {
       item.fail("nothing is stored here: send the items themselves");
@@ -63,13 +69,13 @@ class Input {
   void add_message(const JsonField& item) {
     const JsonField role = item.at("role");
     const auto content = item.find("content");
-    const std::string text = content ? read_text(*content) : "";
     const std::string name = role.text();
+    const From from = name == "user" ? From::user : From::others;
+    const std::string text = content ? read_text(*content, from) : "";
     if (name == "assistant") {
-      const bool joins =
-          open_reply() && messages.back().content.empty() && messages.back().calls.empty();
+      const bool joins = in_calls() || (open_reply() && messages.back().content.empty());
       if (!joins) messages.push_back({.role = Role::assistant});
-      messages.back().content = text;
+      messages.back().content += text;
     } else if (name == "user") {
       messages.push_back({.role = Role::user, .content = text});
     } else if (name == "system" || name == "developer") {
@@ -80,8 +86,8 @@ class Input {
   }
 
   void add_reasoning(const JsonField& item) {
-    messages.push_back({.role = Role::assistant});
-    if (const auto content = item.find("content")) messages.back().reasoning = read_text(*content);
+    if (!in_calls()) messages.push_back({.role = Role::assistant});
+    if (const auto content = item.find("content")) messages.back().reasoning += read_text(*content);
   }
 
   void add_call(const JsonField& item, bool custom) {
@@ -99,6 +105,8 @@ class Input {
   }
 
   bool open_reply() const { return !messages.empty() && messages.back().role == Role::assistant; }
+  // Results come behind all that the reply says.
+  bool in_calls() const { return open_reply() && !messages.back().calls.empty(); }
 };
 
 void read_tool(const JsonField& tool, const std::string& name_space, ResponsesRequest& out) {
@@ -124,7 +132,9 @@ void read_tool(const JsonField& tool, const std::string& name_space, ResponsesRe
 
 // As the model calls it; empty: one that the vendor's server would run.
 std::string tool_name(const JsonField& tool) {
-  const std::string name = tool.text_or("name", "");
+  const std::string type = tool.text_or("type", "function");
+  const bool ours = type == "function" || type == "custom";
+  const std::string name = ours ? tool.at("name").text() : tool.text_or("name", "");
   const std::string name_space = tool.text_or("namespace", "");
   return name_space.empty() ? name : name_space + "." + name;
 }
@@ -147,6 +157,18 @@ void read_format(const JsonField& format, ModelRequest& request) {
     request.rule.content_schema = R"({"type": "object"})";
   } else if (type.text() != "text") {
     type.fail("'" + type.text() + "' is none of text, json_object, json_schema");
+  }
+}
+
+// What is told by its type alone, for it changes nothing here.
+void check_types(const JsonField& body) {
+  body.boolean_or("store", false);
+  if (const auto n = body.find("max_tool_calls")) n->integer(0, INT32_MAX);
+  if (const auto field = body.find("truncation")) {
+    const std::string word = field->text();
+    if (word != "auto" && word != "disabled") {
+      field->fail("'" + word + "' is neither auto nor disabled");
+    }
   }
 }
 
@@ -208,12 +230,14 @@ ResponsesRequest read_responses_request(const JsonField& body) {
     if (const auto format = text->find("format")) read_format(*format, request);
   }
   read_sampling(body, request);
+  check_types(body);
   if (const auto field = body.find("max_output_tokens")) {
     request.max_tokens = read_max_tokens(*field);
   }
   if (const auto reasoning = body.find("reasoning")) {
     const auto effort = reasoning->find("effort");
     if (effort && !is_effort(*effort)) request.thinking = model::Thinking::off;
+    if (const auto summary = reasoning->find("summary")) summary->text();
   }
   if (const auto include = body.find("include")) {
     for (const JsonField& item : include->items()) {

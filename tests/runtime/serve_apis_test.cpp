@@ -387,9 +387,22 @@ TEST(ServeResults, APictureInAResultIsReadAsAWordAboutIt) {
   EXPECT_EQ(server.post("/v1/chat/completions", chat).status, 200);
   EXPECT_EQ(server.post("/v1/messages", messages).status, 200);
   EXPECT_EQ(server.post("/v1/responses", responses).status, 200);
-  const Json asked = Json::parse(R"({"messages": [{"role": "user", "content": [{"type": "image",
-      "source": {}}]}]})");
-  EXPECT_EQ(server.post("/v1/messages", asked).status, 400);
+}
+
+TEST(ServeResults, APictureOfTheUserIsReadAsAWordAboutIt) {
+  TestServer server;
+  const auto post = [&](const char* path, const char* list, const char* parts) {
+    server.says(saying("ok"));
+    Json message = {{"role", "user"}, {"content", Json::parse(parts)}};
+    return server.post(path, {{list, Json::array({message})}}).status;
+  };
+  EXPECT_EQ(post("/v1/messages", "messages", R"([{"type": "image", "source": {}}])"), 200);
+  EXPECT_EQ(post("/v1/messages", "messages", R"([{"type": "document", "source": {}}])"), 200);
+  EXPECT_EQ(post("/v1/messages", "messages", R"([{"type": "picture"}])"), 400);
+  EXPECT_EQ(post("/v1/chat/completions", "messages", R"([{"type": "image_url"}])"), 200);
+  EXPECT_EQ(post("/v1/chat/completions", "messages", R"([{"type": "picture"}])"), 400);
+  EXPECT_EQ(post("/v1/responses", "input", R"([{"type": "input_image"}])"), 200);
+  EXPECT_EQ(post("/v1/responses", "input", R"([{"type": "picture"}])"), 400);
 }
 
 // Tools and items that only the vendor's server knows.

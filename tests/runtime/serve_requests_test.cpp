@@ -20,6 +20,7 @@ using Reader = ApiCall (*)(const model::JsonField&, const std::string&);
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
+using ::testing::StartsWith;
 
 struct Api {
   Reader read;
@@ -194,6 +195,93 @@ TEST(ServeRequests, WhatCannotBeDoneIsRefusedByItsField) {
   EXPECT_EQ(field_of(messages(), R"({"output_format": {"type": "xml"}})"), "output_format.type");
   EXPECT_EQ(field_of(responses(), R"({"conversation": "c"})"), "conversation");
   EXPECT_EQ(field_of(responses(), R"({"background": true})"), "background");
+}
+
+TEST(ServeRequests, WhatHasTheWrongTypeIsRefusedByItsFieldThoughItChangesNothing) {
+  const auto problem_of = [](const Api& api, const char* more) -> std::string {
+    try {
+      read(api, more);
+    } catch (const model::ModelError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  struct Case {
+    Api api;
+    const char *more, *field;
+  };
+  const Case cases[] = {
+      {responses(), R"({"truncation": 7})", "truncation"},
+      {responses(), R"({"truncation": "some"})", "truncation"},
+      {responses(), R"({"store": "x"})", "store"},
+      {responses(), R"({"max_tool_calls": -5})", "max_tool_calls"},
+      {responses(), R"({"reasoning": {"summary": 7}})", "reasoning.summary"},
+      {responses(), R"({"tool_choice": {}})", "tool_choice"},
+      {responses(), R"({"tool_choice": {"type": "function"}})", "tool_choice"},
+      {responses(),
+       R"({"tool_choice": {"type": "allowed_tools", "tools": [{"type": "function"}]}})",
+       "tool_choice.tools[0]"},
+      {chat(), R"({"n_predict": -5})", "n_predict"},
+      {chat(), R"({"n_predict": "x"})", "n_predict"},
+      {chat(), R"({"thinking": {"type": "bogus"}})", "thinking.type"},
+      {messages(), R"({"thinking": {"type": "bogus"}})", "thinking.type"},
+  };
+  for (const Case& one : cases) {
+    EXPECT_THAT(problem_of(with_tools(one.api), one.more), StartsWith(one.field)) << one.more;
+  }
+  for (const char* fine :
+       {R"({"truncation": "auto", "store": false, "max_tool_calls": 3, "reasoning": {"summary":
+        "auto"}})",
+        R"({"truncation": null, "store": null, "max_tool_calls": null, "reasoning": {"summary":
+        null}})",
+        R"({"tool_choice": {"type": "web_search_preview"}})"}) {
+    EXPECT_EQ(problem_of(with_tools(responses()), fine), "") << fine;
+  }
+  EXPECT_EQ(read(chat(), R"({"n_predict": -1})").max_tokens, 0);
+  EXPECT_EQ(read(chat(), R"({"n_predict": 7})").max_tokens, 7);
+}
+
+TEST(ServeRequests, ItemsBehindACallWithoutItsResultYetAreOfTheSameReply) {
+  const ModelRequest request = read(responses(), R"({"input": [{"role": "user", "content": "u"},
+      {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "one "}]},
+      {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+      {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "two"}]},
+      {"role": "assistant", "content": "said"},
+      {"type": "function_call", "call_id": "b", "name": "f", "arguments": "{}"},
+      {"type": "function_call_output", "call_id": "a", "output": "1"},
+      {"type": "function_call_output", "call_id": "b", "output": "2"},
+      {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "three"}]},
+      {"role": "assistant", "content": "done"}, {"role": "user", "content": "v"}]})");
+  ASSERT_EQ(request.messages.size(), 6u);
+  EXPECT_EQ(request.messages[1].reasoning, "one two");
+  EXPECT_EQ(request.messages[1].content, "said");
+  EXPECT_EQ(request.messages[1].calls.size(), 2u);
+  EXPECT_EQ(request.messages[4].reasoning, "three");
+  EXPECT_EQ(request.messages[4].content, "done");
+}
+
+TEST(ServeRequests, TheVendorsBillingLineIsLeftOutWhereverItStands) {
+  const auto prompt = [](const char* more) {
+    std::string text;
+    for (const model::Message& message : read(messages(), more).messages) {
+      text += message.content + "|";
+    }
+    return text;
+  };
+  for (const char* more :
+       {R"({"system": "x-anthropic-billing-header: cch=1;\nBe brief."})",
+        R"({"system": "x-anthropic-billing-header: cch=22;\n\nBe brief."})",
+        R"({"system": [{"type": "text", "text": "x-anthropic-billing-header: cch=3"},
+            {"type": "text", "text": "Be brief."}]})",
+        R"({"system": [{"type": "text", "text": "x-anthropic-billing-header: cch=4\nBe brief."}]})",
+        R"({"messages": [{"role": "system", "content":
+            "x-anthropic-billing-header: cch=5\nBe brief."}, {"role": "user", "content": "u"}]})",
+        R"({"messages": [{"role": "system", "content": [{"type": "text", "text":
+            "x-anthropic-billing-header: cch=6"}, {"type": "text", "text": "Be brief."}]},
+            {"role": "user", "content": "u"}]})"}) {
+    EXPECT_EQ(prompt(more), "Be brief.|u|") << more;
+  }
+  EXPECT_EQ(prompt(R"({"system": "x-anthropic-billing-header: cch=7"})"), "|u|");
 }
 
 }  // namespace
