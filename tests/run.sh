@@ -110,6 +110,7 @@ if [ "$packages" = all ]; then
   stage "MCP conformance suite" tests/mcp/conformance.py
   stage "serve: SDKs from npm" tests/serve/sdk_clients.py
   stage "serve: agents from npm" tests/serve/real_clients.py
+  stage "serve: 1 ms, 10 MB" tests/bench/serve_bench.py --check
   stage "figures" tests/bench/figures.py --check
   stage "sandbox: 5 ms a command" build/release/sandbox_bench
   suite asan -E '^(Exam|Structure)\.|^vulkan_chores$'

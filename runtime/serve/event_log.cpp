@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <charconv>
 
 #include "runtime/record.h"
 
@@ -24,21 +23,7 @@ std::string sse_of(EventLog::Place place, const Event& event) {
   return "id: " + id_of(place) + "\ndata: " + to_json(event) + "\n\n";
 }
 
-bool read_number(std::string_view text, std::int64_t& number) {
-  const char* const end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, number);
-  return read.ec == std::errc() && read.ptr == end && number >= 0;
-}
-
 }  // namespace
-
-std::optional<EventLog::Place> EventLog::read_place(std::string_view id) {
-  Place place;
-  const std::size_t dot = std::min(id.find('.'), id.size());
-  if (!read_number(id.substr(0, dot), place.step)) return std::nullopt;
-  if (dot < id.size() && !read_number(id.substr(dot + 1), place.after)) return std::nullopt;
-  return place;
-}
 
 EventLog::EventLog(const asio::any_io_executor& io, std::int64_t steps)
     : before_{steps, kAfterTheEnd}, last_(before_), io_(io) {}

@@ -312,6 +312,10 @@ asio::awaitable<error_code> HttpServer::Parts::read_head(std::shared_ptr<Connect
   connection->stream.expires_after(limits.head);
   auto token = asio::redirect_error(asio::use_awaitable, error);
   co_await http::async_read_header(connection->stream, buffer, parser, token);
+  // Where such a body ends nobody knows: what follows would be read as the next request.
+  if (!error && parser.get().count(http::field::transfer_encoding) > 0 && !parser.chunked()) {
+    error = http::error::bad_transfer_encoding;
+  }
   co_return error;
 }
 

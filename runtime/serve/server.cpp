@@ -25,6 +25,20 @@ std::vector<std::filesystem::path> workspaces_of(const ServeOptions& options) {
   return {std::filesystem::current_path()};
 }
 
+std::string tokenize(const model::JsonField& body, const ModelService& service) {
+  return tokenize_page(body, *service.model().tokenizer);
+}
+
+std::string detokenize(const model::JsonField& body, const ModelService& service) {
+  return detokenize_page(body, *service.model().tokenizer);
+}
+
+// A request to /v1/messages -> {"input_tokens"}.
+std::string count_tokens(const model::JsonField& body, const ModelService& service) {
+  const ApiCall call = message_call(body, service.name());
+  return json_line({{"input_tokens", service.prompt_of(call.request).tokens.size()}});
+}
+
 // In the words of both vendors.
 Json model_json(const ModelService& service) {
   return {{"id", service.name()},
@@ -158,9 +172,9 @@ asio::awaitable<void> Server::route(std::shared_ptr<Exchange> exchange) {
       {"/v1/responses", response_call},
   };
   static const std::map<std::string_view, Page> kPages = {
-      {"/tokenize", tokenize_page},
-      {"/detokenize", detokenize_page},
-      {"/v1/messages/count_tokens", count_tokens_page},
+      {"/tokenize", tokenize},
+      {"/detokenize", detokenize},
+      {"/v1/messages/count_tokens", count_tokens},
   };
   const HttpRequest& request = exchange->request();
   const auto reply = kReplies.find(request.path);

@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/json_line.h"
-#include "runtime/serve/messages.h"
 
 namespace corvid::runtime {
 namespace {
@@ -13,8 +12,7 @@ using model::JsonField;
 
 }  // namespace
 
-std::string tokenize_page(const JsonField& body, const ModelService& service) {
-  const model::Tokenizer& tokenizer = *service.model().tokenizer;
+std::string tokenize_page(const JsonField& body, const model::Tokenizer& tokenizer) {
   const auto content = body.find("content");
   std::vector<model::Token> tokens =
       tokenizer.encode(content ? content->text() : body.at("prompt").text());
@@ -31,18 +29,12 @@ std::string tokenize_page(const JsonField& body, const ModelService& service) {
   return json_line(answer);
 }
 
-std::string detokenize_page(const JsonField& body, const ModelService& service) {
-  const model::Tokenizer& tokenizer = *service.model().tokenizer;
+std::string detokenize_page(const JsonField& body, const model::Tokenizer& tokenizer) {
   std::vector<model::Token> tokens;
   for (const JsonField& token : body.at("tokens").items()) {
     tokens.push_back(static_cast<model::Token>(token.integer(0, tokenizer.vocab_size() - 1)));
   }
   return json_line({{"content", tokenizer.decode(tokens)}});
-}
-
-std::string count_tokens_page(const JsonField& body, const ModelService& service) {
-  const ApiCall call = message_call(body, service.name());
-  return json_line({{"input_tokens", service.prompt_of(call.request).tokens.size()}});
 }
 
 }  // namespace corvid::runtime

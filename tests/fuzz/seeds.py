@@ -143,8 +143,11 @@ elif target == "requests":
                    {"type": "function_call_output", "call_id": "1", "output": "r"}],
          "tools": [{"type": "namespace", "name": "n", "tools": [{"type": "function", **function}]},
                    {"type": "custom", "name": "c"}], "instructions": "i"},
-        {"prompt": "p", "stop": "x"})]
-    seeds += [b"localhost:80\nhttp://localhost", b"[::1]\nnull", b"so st sto stop <|end|>"]
+        {"prompt": "p", "stop": "x"},
+        {"content": "c", "add_special": True, "with_pieces": True}, {"tokens": [1, 2]},
+        {"cwd": "/tmp", "thinking": False, "max_steps": 3, "temperature": 1, "min_p": 0.1},
+        {"text": "t"}, {"answer": "once"}, {"asked": {"top_p": 0.5}, "owner": 7})]
+    seeds += [b"12.3", b"localhost:80\nhttp://localhost", b"[::1]\nnull", b"so st sto stop <|end|>"]
 elif target == "conversation":
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     talk = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"},

@@ -25,6 +25,15 @@ int status_of(TestServer& server, std::string_view bytes) {
   return client.response().status;
 }
 
+// Of an answer behind which the connection is closed: what has been sent after the request is none.
+int last_status_of(TestServer& server, std::string_view bytes) {
+  TestClient client(server.port());
+  client.send(std::string(bytes) + "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const int status = client.response().status;
+  EXPECT_EQ(client.read_some(), "") << bytes.substr(0, 200);
+  return status;
+}
+
 std::string post_head(std::string_view headers) {
   return "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
          "Content-Type: application/json\r\n" +
@@ -35,13 +44,20 @@ std::string post_head(std::string_view headers) {
 
 TEST(ServeHttp, BytesThatAreNoHttpAreRefused) {
   TestServer server;
-  EXPECT_EQ(status_of(server, "hello\r\n\r\n"), 400);
-  EXPECT_EQ(status_of(server, "GET / HTTP/9.9\r\n\r\n"), 400);
-  EXPECT_EQ(status_of(server, post_head("Content-Length: -1\r\n")), 400);
-  EXPECT_EQ(status_of(server, post_head("Content-Length: 5\r\nContent-Length: 6\r\n")), 400);
-  EXPECT_EQ(status_of(server, post_head("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),
-            400);
-  EXPECT_EQ(status_of(server, post_head("Transfer-Encoding: chunked\r\n") + "zz\r\n"), 400);
+  EXPECT_EQ(last_status_of(server, "hello\r\n\r\n"), 400);
+  EXPECT_EQ(last_status_of(server, "GET / HTTP/9.9\r\n\r\n"), 400);
+  for (const char* headers :
+       {"Content-Length: -1\r\n", "Content-Length: 18446744073709551616\r\n",
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked, gzip\r\n"}) {
+    EXPECT_EQ(last_status_of(server, post_head(headers)), 400) << headers;
+  }
+  for (const char* size : {"zz", "-1", "+1", "0x1", "", "10000000000000000", "fffffffffffffffff"}) {
+    EXPECT_EQ(
+        last_status_of(server, post_head("Transfer-Encoding: chunked\r\n") + size + "\r\n"), 400)
+        << size;
+  }
   EXPECT_EQ(status_of(server, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), 200);
 }
 
@@ -51,11 +67,14 @@ TEST(ServeHttp, LargeHeadsAndBodiesAreRefusedBeforeTheyAreRead) {
   TestServer server(std::move(options));
   std::string many;
   for (int i = 0; i < 10'000; ++i) many += "X-" + std::to_string(i) + ": 1\r\n";
-  EXPECT_EQ(status_of(server, post_head(many)), 431);
-  EXPECT_EQ(status_of(server, post_head("X: " + std::string(100'000, 'x') + "\r\n")), 431);
-  EXPECT_EQ(status_of(server, post_head("Content-Length: 1001\r\n")), 413);
+  EXPECT_EQ(last_status_of(server, post_head(many)), 431);
+  EXPECT_EQ(last_status_of(server, post_head("X: " + std::string(100'000, 'x') + "\r\n")), 431);
+  EXPECT_EQ(last_status_of(server, post_head("Content-Length: 1001\r\n")), 413);
+  const std::string huge = "ffffffffffffffff\r\n";
+  EXPECT_EQ(last_status_of(server, post_head("Transfer-Encoding: chunked\r\n") + huge), 413);
   const std::string chunk = "200\r\n" + std::string(0x200, 'x') + "\r\n";
-  EXPECT_EQ(status_of(server, post_head("Transfer-Encoding: chunked\r\n") + chunk + chunk), 413);
+  EXPECT_EQ(last_status_of(server, post_head("Transfer-Encoding: chunked\r\n") + chunk + chunk),
+            413);
 }
 
 TEST(ServeHttp, WhatAllBodiesTogetherMayHoldIsBounded) {
@@ -95,11 +114,11 @@ TEST(ServeHttp, ALineOfAChunkOrATrailerWithoutEndIsRefused) {
   TestServer server;
   const std::string endless(400'000, 'x');
   const std::string head = post_head("Transfer-Encoding: chunked\r\n");
-  EXPECT_EQ(status_of(server, head + "1;" + endless), 431);
-  EXPECT_EQ(status_of(server, head + "0\r\nX: " + endless), 431);
+  EXPECT_EQ(last_status_of(server, head + "1;" + endless), 431);
+  EXPECT_EQ(last_status_of(server, head + "0\r\nX: " + endless), 431);
   std::string trailer;
   while (trailer.size() < endless.size()) trailer += "X: 1\r\n";
-  EXPECT_EQ(status_of(server, head + "0\r\n" + trailer), 431);
+  EXPECT_EQ(last_status_of(server, head + "0\r\n" + trailer), 431);
 }
 
 TEST(ServeHttp, RequestsInARowAreAnsweredInOrder) {
@@ -240,6 +259,16 @@ TEST(ServeAccess, WebPagesAndReboundNamesAreRefused) {
   EXPECT_EQ(status("Content-Type: application/x-www-form-urlencoded\r\n"), 415);
   EXPECT_EQ(status("Origin: https://evil.example\r\n"), 403);
   EXPECT_EQ(status("Origin: null\r\n"), 403);
+  // What a page may send without asking first, and what it asks.
+  EXPECT_EQ(status("Origin: https://evil.example\r\nContent-Type: text/plain\r\n"), 403);
+  EXPECT_EQ(status("Origin: null\r\nContent-Type: application/x-www-form-urlencoded\r\n"), 403);
+  TestClient page(server.port());
+  page.request("OPTIONS", kPath, "",
+               "Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n"
+               "Access-Control-Request-Headers: content-type\r\n");
+  const HttpResponse preflight = page.response();
+  EXPECT_EQ(preflight.status, 403);
+  EXPECT_FALSE(preflight.has("Access-Control-Allow"));
   EXPECT_EQ(status("Host: evil.example\r\n"), 403);
   EXPECT_EQ(status("Host: localhost.evil.example:80\r\n"), 403);
   EXPECT_EQ(status("Host: localhost:80@evil.example\r\n"), 403);
@@ -412,14 +441,20 @@ TEST(ServeLoad, AClientThatNeverReadsIsDropped) {
   ServeOptions options;
   options.limits.write = 50ms;
   TestServer server(std::move(options));
-  TestClient deaf(server.port(), 4096);
-  server.says(saying("ok"));
   const Json metadata = {{"repeated", std::string(8 << 20, 'x')}};  // more than sockets hold
-  deaf.request("POST", "/v1/responses", Json({{"input", "hi"}, {"metadata", metadata}}).dump());
-  EXPECT_THAT(deaf.read_some(), HasSubstr("200 OK"));
-  while (server.get("/metrics").body.find("corvid_connections 1\n") == std::string::npos) {
+  for (const bool stream : {false, true}) {
+    TestClient deaf(server.port(), 4096);
+    server.says(saying(std::string(600, 'x')));
+    const Json body = {{"input", "hi"}, {"metadata", metadata}, {"stream", stream}};
+    deaf.request("POST", "/v1/responses", body.dump());
+    EXPECT_THAT(deaf.read_some(), HasSubstr("200 OK"));
+    for (const char* gone : {"corvid_connections 1\n", "corvid_requests_running 0\n"}) {
+      while (server.get("/metrics").body.find(gone) == std::string::npos) {
+      }
+    }
   }
-  EXPECT_EQ(server.get("/health").status, 200);
+  server.says(saying("ok"));
+  EXPECT_EQ(server.post(kPath, kHello).status, 200);
 }
 
 // --- Text stays text -----------------------------------------------------------------------------

@@ -324,6 +324,28 @@ TEST_F(ServeSessions, OnlyFoldersOfTheWorkspacesAreWorkedIn) {
   EXPECT_EQ(refusal((work_ / "sub").string()), 201);
 }
 
+TEST_F(ServeSessions, WrongOptionsAreRefusedByTheirNames) {
+  const std::pair<const char*, std::vector<const char*>> wrong[] = {
+      {"max_steps", {"0", "-1", "1e30", "1.5", "18446744073709551616", "\"7\"", "true", "[]"}},
+      {"temperature", {"-1", "2.1", "1e30", "\"1\"", "{}"}},
+      {"top_p", {"-0.1", "1.1", "true"}},
+      {"min_p", {"-0.1", "1.1", "[1]"}},
+      {"thinking", {"7", "\"on\"", "{}"}},
+      {"cwd", {"7", "[]", "\"work\""}}};
+  for (const auto& [name, values] : wrong) {
+    for (const char* value : values) {
+      const std::string body = "{\"" + std::string(name) + "\": " + value + "}";
+      const HttpResponse refused = server_->post_text("/v1/sessions", body);
+      ASSERT_EQ(refused.status, 400) << body;
+      EXPECT_THAT(refused.json()["error"]["message"].get<std::string>(), HasSubstr(name)) << body;
+    }
+  }
+  for (const char* body : {"[]", "{\"max_steps\": 1e400}", "{\"top_p\": NaN}", ""}) {
+    EXPECT_EQ(server_->post_text("/v1/sessions", body).status, 400) << body;
+  }
+  EXPECT_EQ(server_->get("/v1/sessions").json()["sessions"].size(), 0u);
+}
+
 TEST_F(ServeSessions, WhatIsNotThereIsRefused) {
   EXPECT_EQ(prompt("abcdefgh", "x").status, 404);
   EXPECT_EQ(prompt("", "x").status, 404);
