@@ -7,8 +7,8 @@ The agents are installed into FOLDER (build/agents) once, and Node with them. Ea
 workspace of its own and one task. What the model says is a session that was written before, played
 by `--model replay:SESSION` through the real engine, parser and server; so each call is really made,
 carried out by the agent's own tools, and answered. Then the workspace must be as the calls leave
-it, the agent must have told the last reply, and by the server's own counts no token of the
-conversation was prefilled twice. Without npm, or when its registry is out of reach, they are
+it, the agent must have told the last reply, and by the server's own counts no request that goes on
+with another prefilled a token again. Without npm, or when its registry is out of reach, they are
 skipped by name and the exit code is 77.
 """
 import argparse
@@ -17,10 +17,12 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "mcp"))
@@ -194,22 +196,118 @@ class Server:
         self.process.terminate()
         self.process.wait()
 
-    def replies(self):
-        """Of each: the tokens of its prompt, those that were known, and its own."""
-        line = r"read (\d+) tokens, (\d+) of them known; said (\d+);"
-        return [tuple(map(int, numbers)) for numbers in re.findall(line, self.log.read_text())]
+
+# --- What the agent and the server said to each other. ------------------------------------------
+
+class Tap:
+    """Passes on every byte between clients and the server, and keeps them."""
+
+    def __init__(self, port):
+        self.server = ("127.0.0.1", port)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.connections = []  # of what each side said
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.create_connection(self.server)
+            said = (bytearray(), bytearray())
+            self.connections.append(said)
+            for a, b, kept in ((client, server, said[0]), (server, client, said[1])):
+                threading.Thread(target=self.pass_on, args=(a, b, kept), daemon=True).start()
+
+    @staticmethod
+    def pass_on(a, b, kept):
+        try:
+            while data := a.recv(1 << 16):
+                kept += data
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            for end in (a, b):
+                end.close()
+
+    def exchanges(self):
+        """The requests for a reply, each with the tokens of its prompt, those that were known, and
+        its reply's."""
+        return [(texts_of(json.loads(body)), counts)
+                for asked, answered in self.connections
+                for (head, body), (_, reply) in zip(messages(asked), messages(answered))
+                if head.startswith("POST /v1/") and (counts := counts_of(head, reply))]
 
 
-def prefilled_twice(replies):
-    """Tokens of the conversation that the network saw again; what else an agent asks for (a title)
-    has a far shorter prompt."""
-    longest = max(prompt for prompt, _, _ in replies)
-    conversation = [reply for reply in replies if reply[0] > longest / 2]
-    twice = 0
-    for before, now in zip(conversation, conversation[1:]):
-        said_before = before[0] + before[2] - ENDS_A_REPLY
-        twice += max(0, said_before - now[1])
-    return twice
+def messages(data):
+    """(head, body) of the HTTP messages, one after the other."""
+    while (end := data.find(b"\r\n\r\n")) >= 0:
+        head, data = data[:end].decode("latin-1"), data[end + 4:]
+        body = b""
+        if re.search(r"(?im)^transfer-encoding: *chunked", head):
+            while size := int(data[:data.index(b"\r\n")], 16):
+                at = data.index(b"\r\n") + 2
+                body += data[at:at + size]
+                data = data[at + size + 2:]
+            data = data[data.index(b"\r\n\r\n") + 4:]
+        elif length := re.search(r"(?im)^content-length: *(\d+)", head):
+            body, data = data[:int(length[1])], data[int(length[1]):]
+        if not head.startswith("HTTP/1.1 100"):
+            yield head, bytes(body)
+
+
+def counts_of(head, reply):
+    """Nothing: it is none of the model."""
+    def last(name):
+        numbers = re.findall(rf'"{name}": ?(\d+)', reply.decode(errors="replace"))
+        return int(numbers[-1]) if numbers else None
+
+    if "/chat/completions" in head:
+        counts = last("prompt_tokens"), last("cached_tokens"), last("completion_tokens")
+    elif "/responses" in head:
+        counts = last("input_tokens"), last("cached_tokens"), last("output_tokens")
+    else:
+        new, known = last("input_tokens"), last("cache_read_input_tokens")
+        counts = None if known is None else new + known, known, last("output_tokens")
+    return None if None in counts else counts
+
+
+def texts_of(request):
+    """All that the model reads and has not said itself."""
+    def texts(value):
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list):
+            return "".join(map(texts, value))
+        if isinstance(value, dict):
+            return "".join(texts(value[key]) for key in ("text", "content", "output")
+                           if key in value)
+        return ""
+
+    said = [texts(request.get("system")), texts(request.get("instructions"))]
+    for item in request.get("messages", request.get("input")):
+        if isinstance(item, str):
+            said.append(item)
+        elif item.get("role") != "assistant":
+            said.append(texts(item))
+    return said
+
+
+def pairs_of(exchanges):
+    """The counts of each exchange and of one that goes on with it, whose texts begin with those of
+    the first. What else an agent asks for (a title) is of no pair."""
+    pairs = []
+    for texts, counts in exchanges:
+        before = [(len(other), seen) for other, seen in exchanges
+                  if len(other) < len(texts) and texts[:len(other)] == other]
+        if before:
+            pairs.append((max(before)[1], counts))
+    return pairs
+
+
+def prefilled_twice(pairs):
+    """Tokens of conversations that the network saw again."""
+    return sum(max(0, prompt + said - ENDS_A_REPLY - known)
+               for (prompt, _, said), (_, known, _) in pairs)
 
 
 def run(binaries, clients, name, folder):
@@ -222,13 +320,14 @@ def run(binaries, clients, name, folder):
     replies = script(Tools(work, **forms))
     bin_folders = [clients / "node_modules/.bin", clients / "node_modules/node/bin"]
     with Server(binaries, folder, replies) as server:
-        command, variables = prepare(home, work, server.url)
+        tap = Tap(int(server.url.rsplit(":", 1)[1]))
+        command, variables = prepare(home, work, tap.url)
         environment = {"HOME": str(home), "LANG": "C.UTF-8",
                        "PATH": ":".join([*map(str, bin_folders), os.environ["PATH"]]), **variables}
         done = subprocess.run(command, cwd=work, env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
         said = done.stdout.decode(errors="replace")
-        counts = server.replies()
+        exchanges = tap.exchanges()
         end = f"\n{said[-3000:]}\n{server.log.read_text()}"
         if done.returncode:
             return f"exit code {done.returncode}{end}"
@@ -237,12 +336,15 @@ def run(binaries, clients, name, folder):
     for file, text in (("log.txt", LOG), ("notes.txt", NOTES)):
         if not (work / file).exists() or (work / file).read_text() != text:
             return f"{file} is not as it should be{end}"
-    if len(counts) < len(replies):
-        return f"{len(counts)} replies, not {len(replies)}{end}"
-    if twice := prefilled_twice(counts):
+    pairs = pairs_of(exchanges)
+    if len(pairs) < len(replies) - 1:
+        return f"{len(exchanges)} replies, of which {len(pairs)} go on with another{end}"
+    if twice := prefilled_twice(pairs):
         return f"{twice} tokens were prefilled twice{end}"
+    counts = [counts for _, counts in exchanges]
     computed, sent = sum(p - c for p, c, _ in counts), sum(p for p, _, _ in counts)
-    print(f"     {len(counts)} replies, {computed} tokens prefilled of {sent} sent")
+    print(f"     {len(counts)} replies, of which {len(pairs)} go on with another: "
+          f"{computed} tokens prefilled of {sent} sent")
     return None
 
 
