@@ -262,8 +262,10 @@ int known_after(const Conversation& conversation, const Json& answer) {
   return counts.prompt + counts.reply - 2;
 }
 
-Json step(TestServer& server, Conversation& conversation) {
-  server.says(calling("shell", R"({"command": "ls"})", "I look."));
+// The call ends as no prompt of another conversation does, unless it is told to end like them.
+Json step(TestServer& server, Conversation& conversation,
+          const char* arguments = R"({"command": "ls", "timeout": 5})") {
+  server.says(calling("shell", arguments, "I look."));
   const HttpResponse response = server.post(conversation.path(), conversation.body);
   EXPECT_EQ(response.status, 200) << response.body;
   conversation.go_on(response.json(), "x");
@@ -275,7 +277,7 @@ TEST(ServeHealing, MoreTitlesThanContextsDoNotEvictAConversationThatHasBegun) {
   ChatConversation main = agent("main", 100);
   const Json first = step(server, main);
   for (int i = 0; i < 20; ++i) {
-    server.says(saying("A title"));
+    server.says(saying("Sunny days"));
     const Json title = {{"role", "user"}, {"content", std::to_string(i) + ": find a title"}};
     server.post(main.path(), {{"messages", Json::array({title})}});
   }
@@ -333,6 +335,22 @@ TEST(ServeHealing, ALongConversationThatNobodyGoesOnWithGoesSomeDay) {
     found = a.counts(last).cached == known;
   }
   EXPECT_TRUE(found);
+}
+
+// The tokens that end a call stand in every list of tools.
+TEST(ServeHealing, AConversationThatBeginsIsNotTakenForAnotherThatEndedInACall) {
+  ServeOptions options;
+  options.contexts.contexts = 3;
+  TestServer server(std::move(options));
+  constexpr const char* kArguments = R"({"command": "ls"})";
+  ChatConversation main = agent("main", 100);
+  step(server, main, kArguments);
+  const Json second = step(server, main, kArguments);
+  for (int i = 0; i < 4; ++i) {
+    ChatConversation other = agent(std::to_string(i), 20);
+    step(server, other, kArguments);
+  }
+  EXPECT_EQ(main.counts(step(server, main)).cached, known_after(main, second));
 }
 
 TEST(ServeHealing, WithADiskAConversationIsKeptThereFromItsFirstRequest) {
