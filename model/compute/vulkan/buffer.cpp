@@ -9,6 +9,7 @@ namespace corvid::model {
 namespace {
 
 constexpr VkDeviceSize kBlockBytes = 64 << 20;
+constexpr VkDeviceSize kLargeShare = 4;  // of a block: what is larger has one of its own
 constexpr VkDeviceSize kAlignment = 256;
 
 int choose_memory(const Device& device, std::uint32_t allowed, Memory memory) {
@@ -82,14 +83,20 @@ Buffer::~Buffer() {
 
 Region Arena::take(VkDeviceSize size) {
   size = (size + kAlignment - 1) / kAlignment * kAlignment;
-  if (blocks_.empty() || used_ + size > blocks_.back()->region().size) {
-    const VkDeviceSize block = std::max(size, std::min(kBlockBytes, device_.largest_allocation()));
-    blocks_.push_back(std::make_unique<Buffer>(device_, block, Memory::device, purpose_));
-    bytes_ += block;
+  const VkDeviceSize usual = std::min(kBlockBytes, device_.largest_allocation());
+  if (size > usual / kLargeShare) return add_block(size);
+  if (used_ + size > open_.size) {
+    open_ = add_block(usual);
     used_ = 0;
   }
   used_ += size;
-  return blocks_.back()->region().part(used_ - size, size);
+  return open_.part(used_ - size, size);
+}
+
+Region Arena::add_block(VkDeviceSize size) {
+  blocks_.push_back(std::make_unique<Buffer>(device_, size, Memory::device, purpose_));
+  bytes_ += size;
+  return blocks_.back()->region();
 }
 
 VkDeviceAddress Scratch::reserve(VkDeviceSize size) {

@@ -40,7 +40,8 @@ class Buffer {
   Region region_;
 };
 
-// Grows by blocks and gives nothing back before its end.
+// Grows by blocks and gives nothing back before its end. What is large has a block of its own, so
+// that the one that small parts share is filled, whatever comes between them.
 class Arena {
  public:
   Arena(const Device& device, const char* purpose) : device_(device), purpose_(purpose) {}
@@ -49,10 +50,13 @@ class Arena {
   VkDeviceSize bytes() const { return bytes_; }
 
  private:
+  Region add_block(VkDeviceSize size);
+
   const Device& device_;
   const char* purpose_;
   std::vector<std::unique_ptr<Buffer>> blocks_;
-  VkDeviceSize used_ = 0, bytes_ = 0;  // of the last block; of all
+  Region open_;                        // the block that is shared now
+  VkDeviceSize used_ = 0, bytes_ = 0;  // of that one; of all
 };
 
 // Device memory for an operation's intermediate results: what was there is lost when it grows.
