@@ -104,7 +104,11 @@ bool Snapshots::index(const fs::path& file) {
 void Snapshots::save(const model::Context& context, std::uint64_t owner) {
   const std::span<const model::Token> tokens = context.tokens();
   std::vector<std::byte> state;
-  context.save(state);
+  try {
+    context.save(state);
+  } catch (const model::ModelError&) {
+    return;  // a lost device gives nothing back
+  }
   const std::int64_t number = snapshots_.empty() ? 1 : snapshots_.rbegin()->first + 1;
   const Head head{.owner = owner, .n_tokens = static_cast<std::uint32_t>(tokens.size())};
   const std::uint64_t bytes = sizeof head + bytes_of(tokens).size() + state.size();

@@ -5,6 +5,11 @@
 
 #include <csignal>
 
+#include "model/compute/cpu/cpu_backend.h"
+#include "model/compute/make_backend.h"
+#include "model/engine.h"
+#include "model/error.h"
+#include "model/files/gguf.h"
 #include "tests/scratch_folder.h"
 
 namespace corvid::memory {
@@ -39,6 +44,28 @@ TEST(Snapshots, ANoteHasAllOfWhatIsAddedOrNothing) {
   }
   snapshots.append_note("four");
   EXPECT_EQ(snapshots.read_note(), "one two four");
+}
+
+class LostBackend final : public model::CpuBackend {
+ public:
+  using CpuBackend::CpuBackend;
+  void read_page(int, int, std::byte*) override { throw model::ModelError("the device was lost"); }
+};
+
+TEST(Snapshots, WhatALostDeviceDoesNotGiveBackIsNotKeptAndEndsNothing) {
+  const auto make = [](const model::BackendOptions& options) -> model::MadeBackend {
+    const model::CpuOptions cpu{.threads = 1, .precision = options.precision};
+    return {std::make_unique<LostBackend>(cpu)};
+  };
+  const auto engine = model::Engine::load(
+      model::GgufFile::open(CORVID_SOURCE_DIR "/model/nano/nano.gguf"), {.make = make});
+  const auto context = engine->new_context();
+  const model::Token tokens[] = {3, 5, 8};
+  const model::Work work{context.get(), tokens, model::Rows::none};
+  ASSERT_TRUE(engine->step({&work, 1}));
+  const ScratchFolder folder;
+  Snapshots snapshots(folder / "kv", engine->fingerprint(), 1 << 20);
+  EXPECT_NO_THROW(snapshots.save(*context, 1));
 }
 
 }  // namespace
