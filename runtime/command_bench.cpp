@@ -208,6 +208,24 @@ void print_counts(const BenchReport& report) {
   }
 }
 
+// Per decoded token.
+nlohmann::ordered_json counts_of(const BenchRun& run) {
+  const model::Traffic& t = run.decoded;
+  const auto each = [&](std::int64_t n) { return double(n) / run.decoded_tokens; };
+  return {{"dispatches", each(t.dispatches)},
+          {"barriers", each(t.barriers)},
+          {"copies", each(t.copies)},
+          {"submissions", each(t.submissions)},
+          {"recordings", each(t.recordings)},
+          {"bus_up_bytes", each(t.bus_up_bytes)},
+          {"bus_down_bytes", each(t.bus_down_bytes)},
+          {"weight_bytes", each(t.weight_bytes)},
+          {"cache_bytes", each(t.cache_bytes)},
+          {"activation_bytes", each(t.activation_bytes)},
+          {"ideal_bytes", each(t.ideal_bytes)},
+          {"prefill_weight_bytes", run.prefill_bytes}};
+}
+
 nlohmann::ordered_json to_json(const BenchRun& run) {
   return {{"depth", run.depth},
           {"prefill_tokens_per_second", run.prefill_rate},
@@ -239,11 +257,17 @@ void print_json(const model::Engine& engine, const BenchOptions& options,
                                 {"read_bytes_per_second", report.limits.read_bandwidth},
                                 {"gemm_operations_per_second", report.limits.multiply_peak},
                                 {"peak_rss_bytes", report.peak_rss_bytes}};
-  for (const BenchRun& run : report.runs) out["runs"].push_back(to_json(run));
+  for (const BenchRun& run : report.runs) {
+    out["runs"].push_back(to_json(run));
+    if (options.count) out["runs"].back()["counts"] = counts_of(run);
+  }
   std::puts(out.dump().c_str());
 }
 
 void bench(const BenchOptions& options) {
+  if (options.count && options.generate == 0) {
+    throw CLI::ValidationError("--count", "is per decoded token: --generate 1 or more");
+  }
   BenchReport report;
   const auto start = Clock::now();
   const auto engine = model::Engine::load(model::GgufFile::open(options.model), options.engine);

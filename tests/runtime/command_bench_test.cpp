@@ -60,6 +60,17 @@ TEST(BenchCommand, JsonHasARunForEveryDepthAndTheLimits) {
   EXPECT_GE(far["kv_bytes"].get<double>(), 115 * kLayers * (kLatent + 64 + 4));
 }
 
+TEST(BenchCommand, JsonHasTheCountsThatAreAskedFor) {
+  const Outcome bench = corvid(
+      "bench --backend cpu --threads 1 --prompt 2 --generate 1 --repeats 1 --count --json "
+      "--model " +
+      model_file("tiny-q8_0"));
+  ASSERT_EQ(bench.code, 0) << bench.output;
+  const Json run = Json::parse(bench.output)["runs"][0];
+  EXPECT_EQ(run["counts"]["dispatches"], 0);  // of a GPU
+  EXPECT_EQ(run["counts"]["weight_bytes"], run["decode_weight_bytes_per_token"]);
+}
+
 TEST(BenchCommand, TheTableSaysTheSame) {
   const Outcome bench = corvid(
       "bench --threads 1 --prompt 8 --generate 2 --depth 3 --repeats 1 --backend cpu "
@@ -74,6 +85,7 @@ TEST(BenchCommand, TheTableSaysTheSame) {
 
 TEST(BenchCommand, RefusesWhatItCannotMeasure) {
   const std::string bench = "bench --model " + model_file("tiny-q8_0");
+  EXPECT_EQ(corvid(bench + " --count --generate 0").code, 2);
   for (const char* wrong : {" --depth=-5", " --generate=-1", " --repeats 0", " --prompt 0",
                             " --contexts 0", " --threads=-1"}) {
     const Outcome refused = corvid(bench + wrong);
