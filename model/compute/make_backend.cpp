@@ -25,15 +25,6 @@ bool is_worthwhile(const DeviceInfo& device) {
          (device.kind == DeviceKind::integrated && device.vendor == kApple);
 }
 
-// Discrete before integrated before virtual before software; null: none that can run a model.
-const DeviceInfo* best_of(const DeviceList& list) {
-  const DeviceInfo* best = nullptr;
-  for (const DeviceInfo& device : list.devices) {
-    if (device.problem.empty() && (!best || device.kind < best->kind)) best = &device;
-  }
-  return best;
-}
-
 int best_device() {
   const DeviceList list = list_devices();
   if (const DeviceInfo* best = best_of(list)) return best->index;

@@ -3,6 +3,7 @@
 //   CORVID_LOSE_WHEN     a file: when there is one, devices are lost
 //   CORVID_DEVICE_TYPE   a VkPhysicalDeviceType
 //   CORVID_VENDOR        its vendor's PCI id
+//   CORVID_MOLTENVK      its version: the driver is MoltenVK
 //   CORVID_FREE_BYTES    what VK_EXT_memory_budget says
 //   CORVID_LARGEST_BYTES of an allocation, as the device tells
 //   CORVID_MOST_BYTES    of all allocations; the next is refused
@@ -226,6 +227,12 @@ void properties(VkPhysicalDevice device, VkPhysicalDeviceProperties2* found) {
     found->properties.deviceType = static_cast<VkPhysicalDeviceType>(*type);
   }
   if (const auto vendor = number("CORVID_VENDOR")) found->properties.vendorID = *vendor;
+  auto* driver = find<VkPhysicalDeviceDriverProperties>(
+      found->pNext, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES);
+  if (const auto version = number("CORVID_MOLTENVK")) {
+    found->properties.driverVersion = *version;
+    if (driver) driver->driverID = VK_DRIVER_ID_MOLTENVK;
+  }
   auto* sizes = find<VkPhysicalDeviceMaintenance3Properties>(
       found->pNext, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES);
   const auto largest = number("CORVID_LARGEST_BYTES");

@@ -24,6 +24,7 @@ constexpr std::int64_t kMegabyte = 1'000'000;
 class OtherDevice : public ::testing::Test {
  protected:
   void SetUp() override {
+    if (std::getenv("CORVID_LOADER")) return;  // it may say that there is none
     CORVID_NEEDS_GPU();
 #ifdef __APPLE__
     GTEST_SKIP() << "the other loader stands in for libvulkan.so.1";
@@ -148,6 +149,28 @@ TEST_F(VulkanDefault, ASoftwareDeviceRunsWhatIsAskedOfIt) {
   if (list_devices().devices[gpu_index()].kind != DeviceKind::software) GTEST_SKIP();
   EXPECT_FALSE(goes_to_the_gpu(1000 * kMegabyte));
   EXPECT_TRUE(make_backend({.name = "vulkan"}).backend->description().starts_with("vulkan:"));
+}
+
+TEST_F(VulkanDefault, AMoltenVkThatIsTooOldIsRefused) {
+  if (!is("CORVID_MOLTENVK=10211")) return;
+  EXPECT_EQ(list_devices().devices[0].problem, "its MoltenVK is older than 1.3");
+  EXPECT_THROW(make_backend({.name = "vulkan:0"}), ModelError);
+}
+
+TEST_F(VulkanDefault, AMoltenVkThatIsNewEnoughIsNot) {
+  if (!is("CORVID_MOLTENVK=10300")) return;
+  EXPECT_EQ(list_devices().devices[gpu_index()].problem, "");
+}
+
+TEST(Devices, TheBestIsOfTheBestKindAndHasTheMostFreeMemory) {
+  DeviceList list;
+  EXPECT_EQ(best_of(list), nullptr);
+  list.devices = {{.index = 0, .kind = DeviceKind::software, .free_bytes = 90},
+                  {.index = 1, .kind = DeviceKind::discrete, .free_bytes = 2},
+                  {.index = 2, .kind = DeviceKind::discrete, .free_bytes = 24},
+                  {.index = 3, .kind = DeviceKind::discrete, .free_bytes = 48, .problem = "old"},
+                  {.index = 4, .kind = DeviceKind::integrated, .free_bytes = 64}};
+  EXPECT_EQ(best_of(list)->index, 2);
 }
 
 using VulkanLimits = OtherDevice;

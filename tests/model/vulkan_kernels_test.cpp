@@ -369,6 +369,23 @@ TEST_F(VulkanKernels, KnowNoAnglesBeyondAMillionPositions) {
   EXPECT_THROW(begin_at(bench.backend(), pages, kMostPositions), ModelError);
 }
 
+// More than their shared memory holds.
+TEST_F(VulkanKernels, RefuseIndexKeysAndExpertsBeyondTheirRoom) {
+  Bench bench(*gpu(), Precision::exact);
+  KvShape shape{.layers = 1, .latent = 16, .rope = 4, .index = 1024};
+  bench.backend().set_kv_shape(shape);
+  shape.index = 2048;
+  EXPECT_THROW(bench.backend().set_kv_shape(shape), ModelError);
+  const std::vector<float> values(4 * 1025);
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(values));
+  const auto router_of = [&](std::int64_t experts) {
+    return bench.backend().add_router(
+        {"router", Type::f32, {4, experts}, bytes.data(), std::size_t(experts) * 16});
+  };
+  EXPECT_EQ(router_of(1024).rows, 1024);
+  EXPECT_THROW(router_of(1025), ModelError);
+}
+
 TEST_F(VulkanKernels, StoreSelectAndAttendInF32) {
   for (const Shape& shape : kShapes) {
     for (int n : {1, 3}) {

@@ -132,10 +132,18 @@ TEST(VulkanEngine, TimelinesAreRewoundForkedSavedAndSteppedTogether) {
 
 TEST(VulkanEngine, TheSameInputGivesTheSameBits) {
   CORVID_NEEDS_GPU();
-  const auto engine = load_on(*gpu(), "tiny-q4_k");
-  const std::vector<Token> tokens = some_tokens(20, 512);
-  const auto a = engine->new_context(), b = engine->new_context();
-  EXPECT_EQ(run(*engine, *a, tokens, 16), run(*engine, *b, tokens, 16));
+  // Small batches and one that goes in tiles; experts that are grouped, and tokens chosen.
+  const std::vector<Token> tokens = some_tokens(70, 512);
+  for (const char* model : {"tiny-q4_k", "logits-deepseek32"}) {
+    const auto engine = load_on(*gpu(), model), other = load_on(*gpu(), model);
+    const auto logits = [&](Engine& on) {
+      const auto context = on.new_context();
+      return run(on, *context, tokens, 58);
+    };
+    const std::vector<float> wanted = logits(*engine);
+    EXPECT_EQ(logits(*engine), wanted) << model;
+    EXPECT_EQ(logits(*other), wanted) << model;
+  }
 }
 
 // Steps all contexts at once, each with the token that it has drawn.

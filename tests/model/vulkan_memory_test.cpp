@@ -10,6 +10,7 @@
 #include "model/compute/vulkan/pipeline_cache.h"
 #include "model/compute/vulkan/vulkan_backend.h"
 #include "model/error.h"
+#include "model/net/config.h"
 #include "tests/model/gpu.h"
 #include "tests/model/random_models.h"
 #include "tests/scratch_folder.h"
@@ -109,6 +110,24 @@ TEST(VulkanMemory, TheMemoryThereIsDecidesWhoseExpertsLieOnTheGpu) {
   EXPECT_EQ(made(200 * kMegabyte), 0);
 }
 
+// As experts lie between the short lists of their addresses.
+TEST(VulkanMemory, LargePartsLeaveNoHolesBetweenSmallOnes) {
+  CORVID_NEEDS_GPU();
+  constexpr VkDeviceSize kLarge = 80 << 20, kSmall = 512, kBlock = 64 << 20;
+  constexpr int kPairs = 4;
+  const Device device(gpu_index(), 1 << 30);
+  Arena arena(device, "tests");
+  std::vector<Region> small;
+  for (int i = 0; i < kPairs; ++i) {
+    EXPECT_EQ(arena.take(kLarge).size, kLarge);
+    small.push_back(arena.take(kSmall));
+  }
+  EXPECT_LE(arena.bytes(), kPairs * (kLarge + kSmall) + kBlock);
+  for (int i = 1; i < kPairs; ++i) {
+    EXPECT_EQ(small[i].address, small[i - 1].address + kSmall);
+  }
+}
+
 // The CPU's experts see 8-bit activations where the weights are quantised; here all is f32.
 TEST(VulkanMemory, RoutedExpertsOnTheCpuGiveTheSameLogits) {
   CORVID_NEEDS_GPU();
@@ -129,9 +148,21 @@ TEST(VulkanMemory, RoutedExpertsOnTheCpuGiveTheSameLogits) {
           << name << ", " << expert_layers;
       // A decoded token's commands are recorded once here, too.
       run(*engine, *here, std::span(tokens).first(2), 1);
-      const std::int64_t recordings = engine->traffic().recordings;
-      run(*engine, *here, std::span(tokens).first(2), 1);
-      EXPECT_EQ(engine->traffic().recordings, recordings);
+      constexpr int kDecoded = 2;
+      const Traffic before = engine->traffic();
+      run(*engine, *here, std::span(tokens).first(kDecoded), 1);
+      const Traffic after = engine->traffic();
+      EXPECT_EQ(after.recordings, before.recordings);
+      // A row of activations each way for each layer on the CPU; where the row lies; its logits.
+      const Config& c = engine->config();
+      const std::int64_t rows =
+          std::int64_t{4} * kDecoded * (c.layers - c.dense_layers - expert_layers) * c.dim;
+      constexpr std::int64_t kPlaces = 64 * kDecoded;
+      const std::int64_t up = after.bus_up_bytes - before.bus_up_bytes;
+      const std::int64_t down = after.bus_down_bytes - before.bus_down_bytes;
+      EXPECT_GE(up, rows);
+      EXPECT_LE(up, rows + kPlaces);
+      EXPECT_EQ(down, rows + std::int64_t{4} * kDecoded * c.vocab);
     }
   }
 }
@@ -275,12 +306,16 @@ TEST_F(PipelineCache, AFileThatIsCutOrChangedIsNotRead) {
   }
 }
 
+// One that was not read would be written anew, as another file of the same name.
 TEST_F(PipelineCache, ARunLeavesOneAndTheNextUsesIt) {
   CORVID_NEEDS_GPU();
-  for (int i = 0; i < 2; ++i) {
-    ASSERT_TRUE(computes(*load_with(*gpu(), 0, folder_.string())));
-    EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
-  }
+  ASSERT_TRUE(computes(*load_with(*gpu(), 0, folder_.string())));
+  ASSERT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  const fs::path written = *fs::directory_iterator(folder_), first = scratch_ / "first";
+  fs::create_hard_link(written, first);
+  ASSERT_TRUE(computes(*load_with(*gpu(), 0, folder_.string())));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  EXPECT_TRUE(fs::equivalent(written, first));
 }
 
 }  // namespace

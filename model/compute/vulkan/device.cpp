@@ -12,6 +12,9 @@ namespace {
 constexpr std::uint32_t kSharedBytes = 32768;  // of a workgroup, that the kernels use at most
 constexpr std::uint32_t kInvocations = 256;
 constexpr int kUsualSubgroup = 32;
+// An older one takes the lengths of arrays from the defaults of the constants that they depend on,
+// not from what a pipeline says, and so computes something else. 10 000 a major version.
+constexpr std::uint32_t kLeastMoltenVk = 10300;
 
 DeviceKind kind_of(VkPhysicalDeviceType type) {
   switch (type) {
@@ -157,6 +160,10 @@ DeviceInfo describe(const InstanceFunctions& vk, VkPhysicalDevice device, int in
   }
   vk.vkGetPhysicalDeviceProperties2(device, &all);
   info.driver = std::string(driver.driverName) + " " + driver.driverInfo;
+  if (driver.driverID == VK_DRIVER_ID_MOLTENVK && first.properties.driverVersion < kLeastMoltenVk) {
+    info.problem = "its MoltenVK is older than 1.3";
+    return info;
+  }
   const auto size = static_cast<int>(subgroups.subgroupSize);
   info.subgroup_min = sizes.minSubgroupSize ? static_cast<int>(sizes.minSubgroupSize) : size;
   info.subgroup_max = sizes.maxSubgroupSize ? static_cast<int>(sizes.maxSubgroupSize) : size;
@@ -187,6 +194,17 @@ DeviceList list_devices() {
     list.problem = error.what();
   }
   return list;
+}
+
+const DeviceInfo* best_of(const DeviceList& list) {
+  const DeviceInfo* best = nullptr;
+  for (const DeviceInfo& device : list.devices) {
+    if (!device.problem.empty()) continue;
+    const bool better = !best || device.kind < best->kind ||
+                        (device.kind == best->kind && device.free_bytes > best->free_bytes);
+    if (better) best = &device;
+  }
+  return best;
 }
 
 Abilities choose_abilities(const DeviceInfo& device, const Abilities& wanted) {

@@ -34,5 +34,8 @@ struct DeviceList {
 
 DeviceList list_devices();
 const char* kind_name(DeviceKind kind);  // "discrete"
+// Discrete before integrated before virtual before software; of a kind the one with the most free
+// memory. Null: none that can run a model.
+const DeviceInfo* best_of(const DeviceList& list);
 
 }  // namespace corvid::model

@@ -15,7 +15,8 @@ namespace corvid::model {
 namespace {
 
 constexpr std::size_t kPieceBytes = 16 << 20;  // of a file's tensor that is packed at a time
-constexpr int kMostLatent = 1024;              // with the rotated key: what store.comp holds
+constexpr int kMostLatent = 1024;              // with the rotated key: what store.comp holds, or
+                                               // an index key
 
 int threads_or_cores(int threads) {
   return threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
@@ -190,6 +191,10 @@ void VulkanBackend::set_kv_shape(const KvShape& shape) {
                      std::to_string(kMostLatent) +
                      " values, each a multiple of four; this model's have " +
                      std::to_string(shape.latent) + " and " + std::to_string(shape.rope));
+  }
+  if (shape.index > kMostLatent) {
+    throw ModelError("the GPU takes index keys of up to " + std::to_string(kMostLatent) +
+                     " values; this model's have " + std::to_string(shape.index));
   }
   layout_ = KvLayout(shape, precision_);
 }

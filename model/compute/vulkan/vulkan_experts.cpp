@@ -1,20 +1,27 @@
 // Routed experts that lie on the CPU: the CPU routes and computes them while the device computes
 // what all rows share. Rows of activations cross the bus, weights never.
 #include <cstring>
+#include <string>
 
 #include "model/compute/cpu/cpu_backend.h"
 #include "model/compute/vulkan/sizes.h"
 #include "model/compute/vulkan/vulkan_backend.h"
+#include "model/error.h"
 
 namespace corvid::model {
 namespace {
 
 constexpr int kMatricesOfExperts = 3;
+constexpr int kMostExperts = 1024;  // that route.comp and group_pairs.comp hold
 
 }  // namespace
 
 Matrix VulkanBackend::add_router(const TensorView& tensor) {
   const Matrix matrix = add_matrix(tensor);
+  if (matrix.rows > kMostExperts) {
+    throw ModelError("the GPU routes to up to " + std::to_string(kMostExperts) +
+                     " experts; this model has " + std::to_string(matrix.rows));
+  }
   if (cpu_) matrices_[matrix.id].on_cpu = cpu_->add_matrix(tensor);
   return matrix;
 }
