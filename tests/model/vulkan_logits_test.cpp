@@ -1,6 +1,6 @@
 // The forward pass on the GPU: against the float64 references, against the CPU, and as a timeline
 // that is rewound, forked, saved and stepped together with others. Mesa's software device runs the
-// real kernels, slowly: the prompts are short.
+// real kernels, slowly: most prompts are short.
 #include <gtest/gtest.h>
 
 #include "model/compute/backend.h"
@@ -38,6 +38,16 @@ TEST_P(VulkanLogits, AgreeWithTheReferenceInPrefillAndDecode) {
   const auto cpu = load_on("cpu", GetParam());
   const auto other = cpu->new_context();
   EXPECT_LT(largest_difference(logits, run(*cpu, *other, tokens, 512)), kBound);
+}
+
+TEST_P(VulkanLogits, AgreeWithTheReferenceToItsEndInOnePrefill) {
+  CORVID_NEEDS_GPU();
+  const nlohmann::json vector = load_vector(GetParam());
+  const auto tokens = vector["ids"].get<std::vector<Token>>();
+  const auto engine = load_on(*gpu(), GetParam());
+  const auto context = engine->new_context();
+  const std::vector<float> logits = run(*engine, *context, tokens, 512);
+  EXPECT_LT(difference_from(vector, logits, engine->vocab_size()), kBound);
 }
 
 TEST_P(VulkanLogits, AgreeWithTheReferenceWhereverTheContextHasBeen) {
