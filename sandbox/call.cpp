@@ -284,7 +284,7 @@ ProcessResult Call::take() {
   result.output = std::move(kept.head);
   result.tail = std::move(kept.tail);
   result.output_bytes = kept.bytes;
-  result.spill_ends = kept.spill_ends;
+  result.spill_is_cut = kept.spill_is_cut;
   const Output::Kept errors = kept_errors_.take();
   result.errors = errors.head + errors.tail;
   if (!done_) {  // how it ended shows when all of it has

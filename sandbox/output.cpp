@@ -39,7 +39,7 @@ void Output::add(std::string_view bytes) {
 }
 
 Output::Kept Output::take() {
-  Kept kept{std::exchange(head_, {}), std::exchange(tail_, {}), bytes_, spill_ends_};
+  Kept kept{std::exchange(head_, {}), std::exchange(tail_, {}), bytes_, spill_is_cut_};
   if (!cut()) {
     kept.head += std::exchange(kept.tail, {});
   } else if (kept.tail.size() > tail_bytes_) {
@@ -50,13 +50,13 @@ Output::Kept Output::take() {
 }
 
 void Output::write_spill(std::string_view bytes) {
-  spill_ends_ = spill_ends_ || bytes.size() > spill_room_;
+  spill_is_cut_ = spill_is_cut_ || bytes.size() > spill_room_;
   bytes = bytes.substr(0, std::min<std::uint64_t>(bytes.size(), spill_room_));
   while (spill_ && !bytes.empty()) {
     const ssize_t n = ::write(spill_.get(), bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {  // a full disk ends the spill, not the command
-      spill_ends_ = true;
+      spill_is_cut_ = true;
       return spill_.reset();
     }
     spill_room_ -= static_cast<std::uint64_t>(n);

@@ -19,10 +19,10 @@ class Output {
   void add(std::string_view bytes);
 
   struct Kept {
-    std::string head;         // everything as long as nothing was cut, else the first head_bytes
-    std::string tail;         // the last tail_bytes once something was cut
-    std::uint64_t bytes = 0;  // in total
-    bool spill_ends = false;  // before the output does: it was too much for the file
+    std::string head;           // everything as long as nothing was cut, else the first head_bytes
+    std::string tail;           // the last tail_bytes once something was cut
+    std::uint64_t bytes = 0;    // in total
+    bool spill_is_cut = false;  // the file has its start alone: the rest was too much
   };
   // What came since the last time. The spill file goes on.
   Kept take();
@@ -36,7 +36,7 @@ class Output {
   std::uint64_t bytes_ = 0;
   Descriptor spill_;
   std::uint64_t spill_room_;
-  bool spill_ends_ = false;
+  bool spill_is_cut_ = false;
 };
 
 }  // namespace corvid::sandbox

@@ -48,7 +48,7 @@ struct ProcessResult {
   std::string output;                // stdout and stderr as they came, raw bytes; head part
   std::string tail;                  // what was kept after the cut; empty when nothing was cut
   std::uint64_t output_bytes = 0;    // in total
-  bool spill_ends = false;           // before the output does: it was too much for the file
+  bool spill_is_cut = false;         // the file has its start alone: the rest was too much
   std::string errors;                // the end of it, if kept apart
   std::vector<std::string> notices;  // sentences: what the sandbox did about it, and why
   std::chrono::milliseconds elapsed{0};

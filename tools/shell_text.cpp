@@ -28,7 +28,7 @@ std::string_view without_broken_start(std::string_view tail) {
 
 std::string shell_text(const sandbox::ProcessResult& done, const ShellTextOptions& options) {
   std::string last = options.ending.empty() ? ending(done, options.deadline) : options.ending;
-  const std::string what = done.spill_ends ? "as much as fits is in " : "all of it is in ";
+  const std::string what = done.spill_is_cut ? "as much as fits is in " : "all of it is in ";
   const std::string hint = options.spill.empty() ? "" : what + options.spill;
   std::size_t room_for_ending = last.size() + 80;
   for (const std::string& notice : done.notices) room_for_ending += notice.size() + 3;

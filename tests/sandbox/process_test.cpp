@@ -215,9 +215,9 @@ TEST_F(Process, KeepsHeadAndTailAndSpillsTheWhole) {
 TEST_F(Process, SaysWhenTheFileHasNoRoomForAllOfIt) {
   ProcessSpec spec = shell("echo text");
   spec.spill = folder_.path() / "spill";
-  EXPECT_FALSE(run(spec).spill_ends);
+  EXPECT_FALSE(run(spec).spill_is_cut);
   spec.spill = "/dev/full";
-  EXPECT_TRUE(run(spec).spill_ends);
+  EXPECT_TRUE(run(spec).spill_is_cut);
 }
 
 TEST_F(Process, CutsNothingThatFits) {

@@ -54,7 +54,7 @@ TEST(ShellText, LongOutputKeepsItsEndsAndNamesTheFileWithAllOfIt) {
   EXPECT_THAT(text, StartsWith("first line\n"));
   EXPECT_THAT(text, HasSubstr(" bytes left out; all of it is in /spill/out.txt ...]\n"));
   EXPECT_THAT(text, EndsWith("last line\n[exit 0]"));
-  done.spill_ends = true;
+  done.spill_is_cut = true;
   EXPECT_THAT(shell_text(done, {.budget_bytes = 2000, .spill = "/spill/out.txt"}),
               HasSubstr(" bytes left out; as much as fits is in /spill/out.txt ...]\n"));
 }
