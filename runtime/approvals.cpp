@@ -23,6 +23,12 @@ class Attention {
   asio::steady_timer& freed_;
 };
 
+tools::Verdict refusal(const char* why) {
+  return {false, why};
+}
+
+constexpr const char* kNever = "The user said that this is never to be. Do not try it again.";
+
 }  // namespace
 
 Approvals::Approvals(const asio::any_io_executor& io)
@@ -44,11 +50,14 @@ asio::awaitable<tools::Verdict> Approvals::decide(tools::Request request) {
     co_return verdict;
   }
   if (always_.contains(request.key)) co_return tools::Verdict{true, {}, true};
+  if (never_.contains(request.key)) co_return refusal(kNever);
   const Attention attention(asking_, answered_);
   const std::string key = request.key;
   const Answer answer = co_await ask_(std::move(request));
   if (answer == Answer::always) always_.insert(key);
-  if (answer == Answer::no) co_return tools::Verdict{false, "The user was asked and said no."};
+  if (answer == Answer::never) never_.insert(key);
+  if (answer == Answer::never) co_return refusal(kNever);
+  if (answer == Answer::no) co_return refusal("The user was asked and said no.");
   co_return tools::Verdict{true, {}, answer == Answer::always};
 }
 

@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 
 class Approvals {
  public:
-  enum class Answer { no, once, always };
+  enum class Answer { no, once, always, never };
   using Ask = std::function<asio::awaitable<Answer>(tools::Request request)>;
 
   explicit Approvals(const asio::any_io_executor& io);
@@ -37,7 +37,7 @@ class Approvals {
 
   Ask ask_;
   Read read_;
-  std::set<std::string> always_;  // keys
+  std::set<std::string> always_, never_;  // keys
   bool asking_ = false;
   asio::steady_timer answered_;
 };

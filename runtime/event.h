@@ -63,7 +63,7 @@ struct ApprovalAsked {
   std::string id, what, flag;
 };
 struct ApprovalAnswered {
-  std::string id, answer;  // "no", "once", "always"
+  std::string id, answer;  // "no", "once", "always", "never"
 };
 struct Failed {
   std::string message;

@@ -168,10 +168,12 @@ asio::awaitable<Approvals::Answer> Conversation::approve(tools::Request request)
     co_return Approvals::Answer::no;
   }
   sink_.say("May it " + shown(request.what, Care::command) + "?");
-  std::string prompt = "y yes, a always (" + shown(request.key, Care::command) + "), n no: ";
+  const std::string key = shown(request.key, Care::command);
+  std::string prompt = "y yes, a always, v never (" + key + "), n no: ";
   const LineEditor::Line line = co_await next_line(std::move(prompt));
   if (line.text == "y" || line.text == "yes") co_return Approvals::Answer::once;
   if (line.text == "a" || line.text == "always") co_return Approvals::Answer::always;
+  if (line.text == "v" || line.text == "never") co_return Approvals::Answer::never;
   co_return Approvals::Answer::no;
 }
 

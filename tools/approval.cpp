@@ -27,6 +27,20 @@ fs::path existing_folder(const fs::path& path) {
   }
 }
 
+// The file that a write to `path` reaches: where links on the way and the last one lead.
+fs::path file_reached(fs::path path) {
+  constexpr int kMaxLinks = 16;
+  std::error_code error;
+  for (int links = 0; links < kMaxLinks; ++links) {
+    const fs::path folder = fs::weakly_canonical(path.parent_path(), error);
+    if (!error) path = folder / path.filename();
+    const fs::path target = fs::read_symlink(path, error);
+    if (error) break;  // no link
+    path = (path.parent_path() / target).lexically_normal();
+  }
+  return path;
+}
+
 // Lives as long as the files that look at it.
 struct WiderFiles {
   explicit WiderFiles(sandbox::Policy wider) : policy(std::move(wider)), files(policy) {}
@@ -52,9 +66,10 @@ asio::awaitable<WriteAccess> write_access(std::string path, ToolContext& context
   const bool off = policy.mode == sandbox::Policy::Mode::off;
   const bool outside = !off && sandbox::writable_root(policy, absolute).empty();
   if (!outside || !context.approve || sandbox::is_secret(policy, absolute)) co_return access;
-  const fs::path folder = existing_folder(absolute);
-  Request request{"write " + absolute.string() + ", which is outside the workspace",
-                  "write " + folder.string(), "--writable " + folder.string()};
+  const fs::path folder = existing_folder(absolute), reached = file_reached(absolute);
+  const std::string leads = reached == absolute ? "" : " (that is " + reached.string() + ")";
+  Request request{"write " + absolute.string() + leads + ", which is outside the workspace",
+                  "write " + reached.string(), "--writable " + folder.string()};
   const Verdict verdict = co_await context.approve(std::move(request));
   access.refusal = verdict.why;
   if (!verdict.allowed) co_return access;

@@ -15,7 +15,7 @@ namespace corvid::tools {
 asio::awaitable<Verdict> may_run(std::string command, ToolContext& context);
 
 // Files that may write `path`: what `context` has, or, for a path outside its folders that the
-// user allows, one that may write that folder, too.
+// user allows, one that may write in its folder, too. What is allowed for good is that one file.
 struct WriteAccess {
   std::shared_ptr<const sandbox::Files> files;
   std::string refusal;  // a sentence when the user was asked and said no; files refuse then

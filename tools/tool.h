@@ -31,7 +31,7 @@ using model::ToolSpec;
 // What a call needs beyond what the policy gives.
 struct Request {
   std::string what;         // "write /etc/hosts": goes on a sentence that starts "may it"
-  std::string key;          // "always" answers every request with this key: "write /etc"
+  std::string key;          // "always" and "never" answer all with this key: "write /etc/hosts"
   std::string flag;         // what on the command line allows it from the start: "--writable /etc"
   bool wants_text = false;  // `what` is a question, and its answer a line of text
 };

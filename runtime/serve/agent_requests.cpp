@@ -101,13 +101,23 @@ Approvals::Answer read_answer(const JsonField& body) {
   const std::string word = field.text();
   if (word == "once") return Approvals::Answer::once;
   if (word == "always") return Approvals::Answer::always;
-  if (word != "no") field.fail("'" + word + "' is none of once, always, no");
+  if (word == "never") return Approvals::Answer::never;
+  if (word != "no") field.fail("'" + word + "' is none of once, always, no, never");
   return Approvals::Answer::no;
 }
 
 std::string_view name(Approvals::Answer answer) {
-  if (answer == Approvals::Answer::once) return "once";
-  return answer == Approvals::Answer::always ? "always" : "no";
+  switch (answer) {
+    case Approvals::Answer::once:
+      return "once";
+    case Approvals::Answer::always:
+      return "always";
+    case Approvals::Answer::never:
+      return "never";
+    case Approvals::Answer::no:
+      break;
+  }
+  return "no";
 }
 
 }  // namespace corvid::runtime

@@ -26,6 +26,6 @@ Settings settings_of(const memory::SessionHeader& header, Settings defaults);
 std::uint64_t owner_of(const memory::SessionHeader& header);
 std::string read_prompt(const model::JsonField& body);
 Approvals::Answer read_answer(const model::JsonField& body);
-std::string_view name(Approvals::Answer answer);  // "once", "always", "no"
+std::string_view name(Approvals::Answer answer);  // "once", "always", "no", "never"
 
 }  // namespace corvid::runtime

@@ -5,7 +5,7 @@
 //   GET  /v1/sessions, /v1/sessions/ID
 //   POST /v1/sessions/ID/prompt              {text}; the turn goes on when the client is gone
 //   GET  /v1/sessions/ID/events              as they come, after Last-Event-ID when there is one
-//   POST /v1/sessions/ID/approvals/QUESTION  {answer: once, always or no}
+//   POST /v1/sessions/ID/approvals/QUESTION  {answer: once, always, no or never}
 //   POST /v1/sessions/ID/interrupt
 //
 // Only sessions in one of the workspaces are to be seen or made, and where clients need keys, only

@@ -72,6 +72,17 @@ TEST_F(ApprovalsTest, AlwaysIsRememberedForThisKeyOnly) {
   EXPECT_THAT(asked_, ElementsAre("do a", "do b"));
 }
 
+TEST_F(ApprovalsTest, NeverIsRememberedForThisKeyOnly) {
+  answer_with(Approvals::Answer::never);
+  EXPECT_FALSE(allowed("a"));
+  answer_with(Approvals::Answer::once);
+  EXPECT_FALSE(allowed("a"));
+  EXPECT_TRUE(allowed("b"));
+  EXPECT_THAT(asked_, ElementsAre("do a", "do b"));
+  const auto verdict = tools::finish(io_, approvals_.decide({"do a", "a", ""}));
+  EXPECT_THAT(verdict.why, HasSubstr("never"));
+}
+
 TEST_F(ApprovalsTest, OneQuestionAtATimeAndNoneThatIsAnsweredMeanwhile) {
   answer_with(Approvals::Answer::always);
   int done = 0;

@@ -104,6 +104,11 @@ class Interactive : public testing::Test {
     return messages.back()["content"].get<std::string>();
   }
 
+  // What the call before the server's request number `n` came to.
+  static std::string last_result(const ModelServer& server, int n) {
+    return last_user_text(server.posts().at(n));
+  }
+
   ScratchFolder scratch_;
   const fs::path home_ = scratch_.path();
   pid_t child_ = -1;
@@ -246,11 +251,10 @@ TEST_F(Interactive, AFailureIsSaidAndTheSessionGoesOn) {
 }
 
 // Writes beside the workspace, then says what came of it.
-ModelServer::Script writes_outside(int times) {
-  return [times](ServerConnection& out, const ReceivedRequest& request, int n) {
-    if (n < times) {
-      const std::string path = "../beside/" + std::to_string(n) + ".txt";
-      const nlohmann::json arguments = {{"path", path}, {"content", "x"}};
+ModelServer::Script writes_outside(std::vector<std::string> names) {
+  return [names](ServerConnection& out, const ReceivedRequest& request, int n) {
+    if (n < static_cast<int>(names.size())) {
+      const nlohmann::json arguments = {{"path", "../beside/" + names[n]}, {"content", "x"}};
       return out.call("c" + std::to_string(n), "write", arguments.dump());
     }
     const auto messages = nlohmann::json::parse(request.body)["messages"];
@@ -278,7 +282,7 @@ TEST_F(Interactive, NamesTheCommandsThatRunInTheBackground) {
 
 TEST_F(Interactive, AsksForWhatTheSandboxDoesNotGive) {
   fs::create_directory(home_ / "beside");
-  ModelServer server(writes_outside(1));
+  ModelServer server(writes_outside({"0.txt"}));
   open(server.url());
   type("go\r");
   ASSERT_TRUE(sees("May it write " + (home_ / "beside/0.txt").string()));
@@ -290,21 +294,42 @@ TEST_F(Interactive, AsksForWhatTheSandboxDoesNotGive) {
   leave();
 }
 
-TEST_F(Interactive, AlwaysHoldsForTheFolderAndTheSession) {
+// The second question is about another file.
+TEST_F(Interactive, AlwaysHoldsForTheFileAndTheSession) {
   fs::create_directory(home_ / "beside");
-  ModelServer server(writes_outside(2));
+  ModelServer server(writes_outside({"0.txt", "0.txt", "1.txt"}));
   open(server.url());
   type("go\r");
   ASSERT_TRUE(sees("n no: "));
   type("a\r");
+  ASSERT_TRUE(sees("May it write " + (home_ / "beside/1.txt").string()));
+  ASSERT_TRUE(sees("n no: "));
+  type("n\r");
+  EXPECT_TRUE(sees("The user was asked and said no."));
+  EXPECT_NE(last_result(server, 2).find("Replaced ../beside/0.txt"), std::string::npos);
+  EXPECT_FALSE(fs::exists(home_ / "beside/1.txt"));
+  leave();
+}
+
+TEST_F(Interactive, NeverHoldsForTheFileAndTheSession) {
+  fs::create_directory(home_ / "beside");
+  ModelServer server(writes_outside({"0.txt", "0.txt", "1.txt"}));
+  open(server.url());
+  type("go\r");
+  ASSERT_TRUE(sees("n no: "));
+  type("v\r");
+  ASSERT_TRUE(sees("May it write " + (home_ / "beside/1.txt").string()));
+  ASSERT_TRUE(sees("n no: "));
+  type("y\r");
   EXPECT_TRUE(sees("Result: Created ../beside/1.txt, 1 bytes."));
-  EXPECT_TRUE(fs::exists(home_ / "beside/0.txt"));
+  EXPECT_NE(last_result(server, 2).find("never"), std::string::npos);
+  EXPECT_FALSE(fs::exists(home_ / "beside/0.txt"));
   leave();
 }
 
 TEST_F(Interactive, AnythingElseIsANo) {
   fs::create_directory(home_ / "beside");
-  ModelServer server(writes_outside(2));
+  ModelServer server(writes_outside({"0.txt", "1.txt"}));
   open(server.url());
   type("go\r");
   ASSERT_TRUE(sees("n no: "));
@@ -338,7 +363,7 @@ TEST_F(Interactive, AsksAboutAHostWhileTheCommandWaits) {
 TEST_F(Interactive, WhatWasTypedBeforeTheQuestionIsNoAnswer) {
   fs::create_directory(home_ / "beside");
   std::atomic<bool> typed = false;
-  const auto script = writes_outside(1);
+  const auto script = writes_outside({"0.txt"});
   ModelServer server([&](auto& out, const auto& request, int n) {
     while (!typed) std::this_thread::sleep_for(1ms);
     script(out, request, n);

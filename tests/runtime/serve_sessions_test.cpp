@@ -296,6 +296,22 @@ TEST_F(ServeSessions, AnotherKeysSessionsAndContextsAreOutOfReach) {
   EXPECT_EQ(server_->get("/v1/sessions").json()["sessions"].size(), 3u);
 }
 
+TEST_F(ServeSessions, NeverIsAskedOnce) {
+  const std::string id = create();
+  const Json arguments = {{"path", (home_ / "outside.txt").string()}, {"content", "x"}};
+  for (int i = 0; i < 2; ++i) server_->says(calling("write", arguments.dump()));
+  server_->says(saying("Done."));
+  prompt(id, "write it");
+  Follower follower(server_->port(), id);
+  const std::string question = follower.until("approval_asked").back().event["id"];
+  const std::string path = "/v1/sessions/" + id + "/approvals/" + question;
+  EXPECT_EQ(server_->post(path, {{"answer", "never"}}).status, 200);
+  const std::vector<Told> told = follower.until("turn_finished");
+  EXPECT_EQ(told.front().event["answer"], "never");
+  for (const Told& one : told) EXPECT_NE(one.event["type"], "approval_asked");
+  EXPECT_FALSE(std::filesystem::exists(home_ / "outside.txt"));
+}
+
 TEST_F(ServeSessions, AnInterruptTakesBackAQuestion) {
   const std::string id = create();
   const Json arguments = {{"path", (home_ / "outside.txt").string()}, {"content", "x"}};

@@ -1,9 +1,11 @@
-// Where no sandbox holds, each command is asked about, and without an answer none is run.
+// Where no sandbox holds, each command is asked about, and without an answer none is run. What is
+// written elsewhere is asked about, too.
 #include "tools/approval.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "sandbox/files.h"
@@ -13,6 +15,7 @@
 namespace corvid::tools {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -48,6 +51,10 @@ class ApprovalTest : public testing::Test {
   std::string shell(const std::string& arguments) {
     return finish(io_, toolbox_.run({{"1", "shell", arguments}}, context_, {}))[0].text;
   }
+  std::string write(const std::string& path) {
+    const nlohmann::json arguments = {{"path", path}, {"content", "x"}};
+    return finish(io_, toolbox_.run({{"1", "write", arguments.dump()}}, context_, {}))[0].text;
+  }
   void ask(bool agrees) {
     context_.approve = [this, agrees](Request request) {
       return note(std::move(request), asked_, agrees);
@@ -77,6 +84,34 @@ TEST_F(ApprovalTest, WithoutASandboxEachCommandIsAskedAbout) {
 
 TEST_F(ApprovalTest, WithoutASandboxAndWithoutAnybodyToAskNothingIsRun) {
   EXPECT_EQ(shell(R"({"command": "rm x"})"), "Error: No sandbox holds on this machine.");
+}
+
+// What is always allowed, or never, is that file and nothing beside it.
+TEST_F(ApprovalTest, AWriteElsewhereIsAskedAboutByTheFileThatItReaches) {
+  const ScratchFolder folder;
+  const fs::path home = fs::canonical(folder.path());
+  for (const char* name : {"ws", "other", "real"}) fs::create_directory(home / name);
+  fs::create_symlink("real", home / "link");
+  fs::create_symlink("other/target", home / "dangling");
+  sandbox_.policy_.workspace = home / "ws";
+  ask(false);
+  const auto key_of = [&](const std::string& path) {
+    asked_.clear();
+    write(path);
+    if (asked_.size() != 1) return std::to_string(asked_.size()) + " questions";
+    const std::size_t start = asked_[0].find('|') + 1;
+    return asked_[0].substr(start, asked_[0].find('|', start) - start);
+  };
+  EXPECT_EQ(key_of("../notes.txt"), "write " + (home / "notes.txt").string());
+  EXPECT_EQ(key_of("../new/deep/x"), "write " + (home / "new/deep/x").string());
+  EXPECT_EQ(key_of("../link/x"), "write " + (home / "real/x").string());
+  EXPECT_THAT(asked_[0], HasSubstr("write " + (home / "link/x").string() + " (that is " +
+                                   (home / "real/x").string() + "), which is outside"));
+  EXPECT_EQ(key_of("../dangling"), "write " + (home / "other/target").string());
+  EXPECT_EQ(key_of("inside"), "0 questions");
+  ask(true);
+  EXPECT_THAT(write("../link/x"), HasSubstr("Created"));
+  EXPECT_TRUE(fs::exists(home / "real/x"));
 }
 
 TEST_F(ApprovalTest, WhatConfinesFilesIsASandbox) {
