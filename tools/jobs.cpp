@@ -93,8 +93,11 @@ asio::awaitable<std::string> job_text(std::shared_ptr<Job> job,
         "[job " + std::to_string(job->number) + " runs, " + seconds_since(job->started) + "]";
   } else {
     job->end_is_known = true;
-    if (job->stopped) options.ending = "[job " + std::to_string(job->number) + " stopped]";
-    if (now.timed_out) options.ending = "[timed out after " + seconds_since(job->started) + "]";
+    const std::string name = "job " + std::to_string(job->number);
+    if (job->stopped) options.ending = cut_short(now, name + " stopped");
+    if (now.timed_out) {
+      options.ending = cut_short(now, "timed out after " + seconds_since(job->started));
+    }
   }
   co_return shell_text(now, options);
 }

@@ -7,8 +7,9 @@ namespace corvid::tools {
 namespace {
 
 std::string ending(const sandbox::ProcessResult& done, std::chrono::seconds deadline) {
-  if (done.interrupted) return "[interrupted]";
-  if (done.timed_out) return "[timed out after " + std::to_string(deadline.count()) + " s]";
+  const std::string time = std::to_string(deadline.count()) + " s";
+  if (done.interrupted) return cut_short(done, "interrupted");
+  if (done.timed_out) return cut_short(done, "timed out after " + time);
   if (done.signal) return "[killed by signal " + std::to_string(*done.signal) + "]";
   return "[exit " + std::to_string(done.exit_code.value_or(-1)) + "]";
 }
@@ -25,6 +26,13 @@ std::string_view without_broken_start(std::string_view tail) {
 }
 
 }  // namespace
+
+std::string cut_short(const sandbox::ProcessResult& done, const std::string& why) {
+  std::string how;
+  if (done.signal) how = ", signal " + std::to_string(*done.signal);
+  if (done.exit_code) how = ", exit " + std::to_string(*done.exit_code);
+  return "[" + why + how + "]";
+}
 
 std::string shell_text(const sandbox::ProcessResult& done, const ShellTextOptions& options) {
   std::string last = options.ending.empty() ? ending(done, options.deadline) : options.ending;

@@ -232,7 +232,7 @@ class World:
     except subprocess.TimeoutExpired:
       p.send_signal(signal.SIGKILL)
       data = p.communicate()[0]
-      end = "[timed out after 10 s]"
+      end = "[timed out after 10 s, signal 9]"
     text = data.decode("utf-8", "replace")
     if text and not text.endswith("\n"):
       text += "\n"

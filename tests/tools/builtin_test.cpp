@@ -64,7 +64,7 @@ TEST_F(BuiltinTest, ShellStartsInTheWorkspaceWithoutInput) {
 
 TEST_F(BuiltinTest, ShellEndsACommandAtItsDeadline) {
   EXPECT_EQ(call("shell", {{"command", "echo early; sleep 60"}, {"timeout", 1}}),
-            "early\n[timed out after 1 s]");
+            "early\n[timed out after 1 s, signal 15]");
 }
 
 TEST_F(BuiltinTest, ShellSpillsWhatIsTooLongForReadToPage) {
@@ -98,23 +98,28 @@ TEST_F(BuiltinTest, ShellStreamsItsOutputAsText) {
   EXPECT_EQ(seen, "caf\xC3\xA9 \\xff");
 }
 
-TEST_F(BuiltinTest, ShellSaysWhatAnInterruptedCommandHadPrinted) {
-  asio::cancellation_signal cancel;
-  Toolbox::Observer observer;
-  observer.output = [&](const ToolCall&, std::string_view) {
-    asio::post(io_, [&] { cancel.emit(asio::cancellation_type::terminal); });
+TEST_F(BuiltinTest, ShellSaysWhatAnInterruptedCommandHadPrintedAndHowItEnded) {
+  const auto interrupted = [&](const std::string& command) {
+    asio::cancellation_signal cancel;
+    Toolbox::Observer observer;
+    observer.output = [&](const ToolCall&, std::string_view) {
+      asio::post(io_, [&] { cancel.emit(asio::cancellation_type::terminal); });
+    };
+    std::vector<ToolResult> results;
+    const ordered_json arguments = {{"command", command}};
+    asio::co_spawn(io_, toolbox_.run({{"1", "shell", arguments.dump()}}, context_, observer),
+                   asio::bind_cancellation_slot(
+                       cancel.slot(), [&](std::exception_ptr error, std::vector<ToolResult> all) {
+                         EXPECT_FALSE(error);
+                         results = std::move(all);
+                       }));
+    io_.restart();
+    io_.run();
+    return results.at(0).text;
   };
-  std::vector<ToolResult> results;
-  const std::string arguments = R"({"command":"echo so far; sleep 1000"})";
-  asio::co_spawn(io_, toolbox_.run({{"1", "shell", arguments}}, context_, observer),
-                 asio::bind_cancellation_slot(
-                     cancel.slot(), [&](std::exception_ptr error, std::vector<ToolResult> all) {
-                       EXPECT_FALSE(error);
-                       results = std::move(all);
-                     }));
-  io_.run();
-  ASSERT_EQ(results.size(), 1u);
-  EXPECT_EQ(results[0].text, "so far\n[interrupted]");
+  EXPECT_EQ(interrupted("echo so far; sleep 1000"), "so far\n[interrupted, signal 15]");
+  EXPECT_EQ(interrupted("trap 'exit 7' TERM; echo so far; while :; do :; done"),
+            "so far\n[interrupted, exit 7]");
 }
 
 TEST_F(BuiltinTest, ShellGivesATerminalWhenAskedFor) {

@@ -84,7 +84,7 @@ TEST_F(JobsTest, TypesIntoATerminal) {
 
 TEST_F(JobsTest, IsStopped) {
   start("trap '' TERM; echo ready; while :; do sleep 1000; done");
-  EXPECT_THAT(call("shell", {{"job", 1}, {"stop", true}}), EndsWith("[job 1 stopped]"));
+  EXPECT_THAT(call("shell", {{"job", 1}, {"stop", true}}), EndsWith("[job 1 stopped, signal 9]"));
   EXPECT_EQ(call("shell", ordered_json::object()), "Error: `command` is missing, or `job`.");
 }
 
@@ -166,7 +166,7 @@ TEST_F(JobsTest, AnInterruptStopsTheWaitingNotTheJob) {
   while (results.empty()) io_.run_one();
   EXPECT_THAT(results[0].text, StartsWith("[job 1 runs, "));
   observer_.started = nullptr;
-  EXPECT_THAT(call("shell", {{"job", 1}, {"stop", true}}), EndsWith("[job 1 stopped]"));
+  EXPECT_THAT(call("shell", {{"job", 1}, {"stop", true}}), EndsWith("[job 1 stopped, signal 15]"));
 }
 
 }  // namespace

@@ -29,9 +29,14 @@ TEST(ShellText, TheLastLineSaysHowTheProcessEnded) {
   killed.signal = 9;
   EXPECT_EQ(shell_text(killed, {}), "x\n[killed by signal 9]");
   killed.timed_out = true;
-  EXPECT_EQ(shell_text(killed, {.deadline = std::chrono::seconds(5)}), "x\n[timed out after 5 s]");
+  EXPECT_EQ(shell_text(killed, {.deadline = std::chrono::seconds(5)}),
+            "x\n[timed out after 5 s, signal 9]");
   killed.interrupted = true;
-  EXPECT_EQ(shell_text(killed, {}), "x\n[interrupted]");
+  EXPECT_EQ(shell_text(killed, {}), "x\n[interrupted, signal 9]");
+  sandbox::ProcessResult obeyed = finished("x\n", 3);
+  obeyed.timed_out = true;
+  EXPECT_EQ(shell_text(obeyed, {.deadline = std::chrono::seconds(5)}),
+            "x\n[timed out after 5 s, exit 3]");
 }
 
 TEST(ShellText, WhatTheSandboxSaysComesBeforeTheEnding) {
