@@ -1,7 +1,7 @@
 // Puts back what a command did to protected paths that a mount cannot protect: paths that were
 // missing, links, and, where there is no mount namespace, everything; and to repositories deeper
-// in. Nothing is deleted: what does not belong there is renamed to NAME.refused. Stub only, before
-// and after each command.
+// in. Nothing is deleted: what does not belong there is renamed to NAME.refused. Stub only: before,
+// during and after each command.
 #pragma once
 
 #include <filesystem>
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "sandbox/descriptor.h"
 #include "sandbox/path_state.h"
 #include "sandbox/policy.h"
 #include "sandbox/protection.h"
@@ -27,10 +28,15 @@ class Guard {
   // What the command may be kept from by mounts.
   const std::vector<Protection>& protections() const { return protections_; }
 
-  // Puts things back; a sentence for each that had changed. `restore` for when all processes of
-  // the command have ended, `look` for while they run: it costs little.
-  std::vector<std::string> restore();
+  // Puts things back; a sentence for each that had changed. `look` costs little; `restore` goes
+  // through all folders. `over`: all processes of the command have ended.
   std::vector<std::string> look();
+  std::vector<std::string> restore(bool over);
+  // Becomes readable when something is done in a folder that holds protected paths; -1 where the
+  // kernel does not tell.
+  int events() const { return events_.get(); }
+  // Whether there is reason for a look since the last time; always where the kernel does not tell.
+  bool stirred();
 
  private:
   struct Entry {
@@ -41,12 +47,14 @@ class Guard {
   bool needs_no_look(const Entry& entry, const PathState& now) const;
   bool tolerable(const std::filesystem::path& path, const Place& place, const PathState& now) const;
   std::string settle(const std::filesystem::path& path, const Entry& entry) const;
+  void watch();
 
   const Policy& policy_;
   bool frozen_by_mounts_;
   std::vector<Protection> protections_;
   std::map<std::filesystem::path, Entry> entries_;
   Repositories repositories_;
+  Descriptor events_;  // of inotify
 };
 
 }  // namespace corvid::sandbox

@@ -30,11 +30,11 @@ bool is_harmless_config(const PathState& config) {
          is_plain_git_config(config.bytes);
 }
 
-// That of a worktree names the repository that it lies in.
+// That of a worktree names the repository that it lies in. Git does nothing with an empty one.
 bool is_harmless_common(const fs::path& git, const PathState& common) {
   if (common.kind == Kind::missing) return true;
   return common.kind == Kind::file && git.parent_path().filename() == "worktrees" &&
-         (common.bytes == "../..\n" || common.bytes == "../..");
+         (common.bytes == "../..\n" || common.bytes == "../.." || common.bytes.empty());
 }
 
 // Where a `.git` that is a file or a link leads; empty when nowhere.
@@ -48,6 +48,11 @@ fs::path target_of(const fs::path& path, const PathState& link) {
   }
   std::error_code error;
   return fs::weakly_canonical(path.parent_path() / text, error);
+}
+
+bool is_repository(const fs::path& git) {
+  std::error_code error;
+  return !git.empty() && fs::exists(fs::symlink_status(git / "HEAD", error));
 }
 
 }  // namespace
@@ -119,12 +124,13 @@ void Repositories::remember() {
   for (const fs::path& link : now.links) links_[link] = state_of(place_of(policy_, link), true);
 }
 
-bool Repositories::restore_one(const fs::path& git, const States& before) const {
+bool Repositories::restore_one(const fs::path& git, const States& before, bool over) const {
   bool unchanged = true;
   for (const auto& [name, state] : before) {
     const Place place = place_of(policy_, git / name);
     const PathState now = state_of(place, true);
     if (same_contents(state, now)) continue;
+    if (now.kind == Kind::missing && !over) continue;  // perhaps all of it is being removed
     if (name == "commondir" && now.kind == Kind::missing) continue;  // a worktree is removed so
     if (name == "hooks" && state.kind == Kind::missing && has_no_hooks(place)) continue;
     if (now.kind != Kind::missing) move_aside(place);
@@ -135,7 +141,7 @@ bool Repositories::restore_one(const fs::path& git, const States& before) const 
 }
 
 // False: it led to a folder that git would take for a repository and that is not looked after.
-bool Repositories::restore_link(const fs::path& link, const GitFolders& now) const {
+bool Repositories::restore_link(const fs::path& link, const GitFolders& now, bool over) const {
   const Place place = place_of(policy_, link);
   const PathState state = state_of(place, true);
   const auto before = links_.find(link);
@@ -144,13 +150,14 @@ bool Repositories::restore_link(const fs::path& link, const GitFolders& now) con
   const bool looked_after =
       std::any_of(now.folders.begin(), now.folders.end(),
                   [&](const GitFolders::Folder& one) { return one.path == target; });
-  if (state.kind == Kind::file && before == links_.end() && looked_after) return true;
+  const bool is_new = state.kind == Kind::file && before == links_.end();
+  if (is_new && (looked_after || (!over && !is_repository(target)))) return true;
   move_aside(place);
   if (before != links_.end()) put_back(place, before->second);
   return false;
 }
 
-std::vector<std::string> Repositories::restore() {
+std::vector<std::string> Repositories::restore(bool over) {
   std::vector<std::string> notices;
   const GitFolders now = find_git_folders(policy_);
   const auto say = [&notices](const fs::path& path, const char* what) {
@@ -164,12 +171,12 @@ std::vector<std::string> Repositories::restore() {
       if (clean_new_repository(policy_, one.path)) continue;
       say(one.path,
           ": hooks and settings that the command gave this new repository are set aside.");
-    } else if (!restore_one(one.path, before->second)) {
+    } else if (!restore_one(one.path, before->second, over)) {
       say(one.path, " and put its hooks and settings back.");
     }
   }
   for (const fs::path& link : now.links) {
-    if (!restore_link(link, now)) say(link, " and set aside what the command made of it.");
+    if (!restore_link(link, now, over)) say(link, " and set aside what the command made of it.");
   }
   if (complete_ && !now.complete) {
     notices.push_back("There are more folders than the sandbox looks through for repositories.");

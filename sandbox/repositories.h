@@ -25,15 +25,16 @@ class Repositories {
 
   // How things are; call it before the command.
   void remember();
-  // Puts them back; a sentence for each that had changed.
-  std::vector<std::string> restore();
+  // Puts them back; a sentence for each that had changed. What does nothing as it is may be on its
+  // way to be something else, or nothing, until the command is `over`.
+  std::vector<std::string> restore(bool over);
 
  private:
   using States = std::map<std::string, PathState>;  // by name in the git folder
 
   States states_of(const std::filesystem::path& git) const;
-  bool restore_one(const std::filesystem::path& git, const States& before) const;
-  bool restore_link(const std::filesystem::path& link, const GitFolders& now) const;
+  bool restore_one(const std::filesystem::path& git, const States& before, bool over) const;
+  bool restore_link(const std::filesystem::path& link, const GitFolders& now, bool over) const;
   bool may_be_new(const std::filesystem::path& git) const;
   bool is_held(const std::filesystem::path& git) const;
 

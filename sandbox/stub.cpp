@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -30,9 +31,14 @@ namespace corvid::sandbox {
 namespace {
 
 constexpr int kControl = 3;  // the socket to the program
-constexpr int kGuardMilliseconds = 1000;
-constexpr int kThoroughLooks = 10;  // every so many looks at what runs is one at everything
 constexpr std::size_t kMaxNotices = 16;
+
+using Clock = std::chrono::steady_clock;
+
+// Pauses between looks at what a command does: as short as they cost little.
+constexpr std::chrono::milliseconds kShortestCalm{20}, kLongestCalm{1000};
+constexpr std::chrono::milliseconds kShortestPause{100}, kLongestPause{10'000};
+constexpr int kCalm = 20, kPause = 100;  // times what the last one took
 
 // When memory runs out, what runs here goes first, not the program with the model in it.
 void raise_oom_score() {
@@ -60,20 +66,56 @@ class Stub {
     Descriptor status;
     Guard guard;
     std::vector<std::string> notices;
-    int looks = 0;
-    void look_after(bool ended);
+    Clock::time_point calm_until;  // what goes on in the watched folders is not looked at before
+    Clock::time_point next_search{Clock::now() + kShortestPause};  // through all folders
+
+    Clock::time_point next(Clock::time_point now) const;
+    void look_after(Clock::time_point now);
+    void put_back(bool search, bool over = false);
   };
+  bool guards() const { return confinement_->policy().mode == Policy::Mode::on; }
+  int patience(Clock::time_point now) const;
+
   std::map<pid_t, Command> running_;  // by keeper
   std::set<std::string> made_;        // repositories that commands made
 };
 
 // Puts back what it did to protected paths: when it has ended, and while it goes on, which may be
-// for hours.
-void Stub::Command::look_after(bool ended) {
-  const bool thorough = ended || ++looks % kThoroughLooks == 0;
-  for (std::string& notice : thorough ? guard.restore() : guard.look()) {
+// for hours. `search`: in all folders.
+void Stub::Command::put_back(bool search, bool over) {
+  const Clock::time_point start = Clock::now();
+  for (std::string& notice : search ? guard.restore(over) : guard.look()) {
     if (notices.size() < kMaxNotices) notices.push_back(std::move(notice));
   }
+  const Clock::time_point now = Clock::now();
+  const auto after = [&](int times, Clock::duration least, Clock::duration most) {
+    return now + std::clamp<Clock::duration>(times * (now - start), least, most);
+  };
+  calm_until = after(kCalm, kShortestCalm, kLongestCalm);
+  if (search) next_search = after(kPause, kShortestPause, kLongestPause);
+}
+
+// When it is to be looked after, whatever it does until then.
+Clock::time_point Stub::Command::next(Clock::time_point now) const {
+  const bool is_calm = guard.events() < 0 || now < calm_until;
+  return is_calm ? std::min(calm_until, next_search) : next_search;
+}
+
+void Stub::Command::look_after(Clock::time_point now) {
+  if (now >= next_search) {
+    put_back(true);
+  } else if (now >= calm_until && guard.stirred()) {
+    put_back(false);
+  }
+}
+
+// In milliseconds, for poll.
+int Stub::patience(Clock::time_point now) const {
+  if (running_.empty() || !guards()) return -1;
+  Clock::time_point first = Clock::time_point::max();
+  for (const auto& [keeper, command] : running_) first = std::min(first, command.next(now));
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(first - now);
+  return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
 }
 
 Stub::Stub() {
@@ -152,7 +194,7 @@ void Stub::reap() {
     const auto found = running_.find(pid);
     if (found == running_.end()) continue;                             // an orphan
     if (WIFSIGNALED(status)) kill_descendants(::getpid(), keepers());  // what it kept is ours now
-    found->second.look_after(true);
+    if (guards()) found->second.put_back(true, true);
     const wire::Fields notices = wire::Fields().put(found->second.notices);
     wire::send(found->second.status.get(), wire::Kind::finished, notices);
     running_.erase(found);
@@ -178,16 +220,16 @@ void Stub::kill_all() {
 }
 
 void Stub::serve() {
-  std::chrono::steady_clock::time_point next_look;
   while (true) {
+    const Clock::time_point now = Clock::now();
     std::vector<pollfd> events{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
     for (const auto& [keeper, command] : running_) {
       events.push_back({command.status.get(), 0, 0});
+      if (now >= command.calm_until) events.push_back({command.guard.events(), POLLIN, 0});
     }
-    ::poll(events.data(), events.size(), running_.empty() ? -1 : kGuardMilliseconds);
-    if (std::chrono::steady_clock::now() >= next_look) {
-      for (auto& [keeper, command] : running_) command.look_after(false);
-      next_look = std::chrono::steady_clock::now() + std::chrono::milliseconds(kGuardMilliseconds);
+    ::poll(events.data(), events.size(), patience(now));
+    if (confinement_ && guards()) {
+      for (auto& [keeper, command] : running_) command.look_after(Clock::now());
     }
     kill_abandoned(events);
     signalfd_siginfo signal;
