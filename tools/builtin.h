@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "sandbox/files.h"
 #include "tools/tool.h"
 
 namespace corvid::tools {
@@ -21,6 +22,13 @@ struct Answer {
   std::string text;
   bool is_error = true;
 };
+
+// The path that a call means: itself, or where nothing has that name, what is listed so because of
+// bytes that cannot be shown. Blocking.
+std::string meant_path(const sandbox::Files& files, const std::string& path);
+// The sentence of an error about such a path, with the path as it is shown.
+std::string sentence(const sandbox::FileError& error, const std::string& path,
+                     const std::string& shown);
 
 // "Error: " and one sentence.
 ToolResult error_result(const ToolCall& call, std::string_view text);

@@ -14,7 +14,9 @@ namespace {
 constexpr std::uint64_t kMaxFileBytes = 32 << 20;
 
 struct Request {
-  std::string path, old_text, new_text, lines, tag;
+  std::string path;  // as it is shown
+  std::string file;  // what is edited
+  std::string old_text, new_text, lines, tag;
   bool all = false;
 };
 
@@ -114,21 +116,21 @@ std::string confusion(const Request& request, bool has_old) {
 }
 
 Answer edit_file(const sandbox::Files& files, const Request& request) {
-  const auto read = files.read(request.path, kMaxFileBytes);
+  const auto read = files.read(request.file, kMaxFileBytes);
   if (const auto* error = std::get_if<sandbox::FileError>(&read)) {
     if (error->kind == sandbox::FileError::Kind::missing) {
       return {"Error: " + request.path + " does not exist."};
     }
-    return {"Error: " + error->message};
+    return {"Error: " + sentence(*error, request.file, request.path)};
   }
   const auto& file = std::get<sandbox::FileBytes>(read);
   if (file.truncated) return {"Error: " + request.path + " is too large to edit."};
   Edited edited = request.lines.empty() ? edit_by_text(request, file.bytes)
                                         : edit_by_lines(request, file.bytes);
   if (edited.answer.is_error) return edited.answer;
-  const auto written = files.write(request.path, edited.text);
+  const auto written = files.write(request.file, edited.text);
   if (const auto* error = std::get_if<sandbox::FileError>(&written)) {
-    return {"Error: " + error->message};
+    return {"Error: " + sentence(*error, request.file, request.path)};
   }
   return edited.answer;
 }
@@ -155,7 +157,9 @@ asio::awaitable<ToolResult> EditTool::call(ToolCall call, ToolContext& context) 
   request.all = arguments.value("all", false);
   const std::string problem = confusion(request, arguments.contains("old"));
   if (!problem.empty()) co_return error_result(call, problem);
-  const WriteAccess access = co_await write_access(request.path, context);
+  auto look = [&files = context.files, path = request.path] { return meant_path(files, path); };
+  request.file = co_await sandbox::offload(context.pool, std::move(look));
+  const WriteAccess access = co_await write_access(request.file, context);
   auto work = [files = access.files, request = std::move(request)] {
     return edit_file(*files, request);
   };

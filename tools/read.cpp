@@ -22,7 +22,9 @@ constexpr std::size_t kShownOfCutLine = 2000;
 constexpr int kMaxEntries = 1000;
 
 struct Request {
-  std::string path;
+  std::string path;        // as it is shown
+  std::string file;        // what is read
+  bool is_output = false;  // of a tool, in a file: all of it is shown
   int first = 1;
   int limit = 0;  // 0: as many as fit
   std::size_t budget_bytes = 0;
@@ -42,6 +44,10 @@ Answer failure(const std::string& text) {
   return {"Error: " + text};
 }
 
+Answer failure(const sandbox::FileError& error, const Request& request) {
+  return failure(sentence(error, request.file, request.path));
+}
+
 bool looks_binary(std::string_view start) {
   return start.substr(0, 8192).find('\0') != start.npos;
 }
@@ -53,11 +59,11 @@ Found find_window(const sandbox::Files& files, const Request& request) {
   int line = 1;
   bool found = request.first == 1, ends_with_newline = true;
   for (bool more = true; more;) {
-    auto read = files.read(request.path, kWindowBytes, offset);
-    if (const auto* error = std::get_if<sandbox::FileError>(&read)) return failure(error->message);
+    auto read = files.read(request.file, kWindowBytes, offset);
+    if (const auto* error = std::get_if<sandbox::FileError>(&read)) return failure(*error, request);
     auto& chunk = std::get<sandbox::FileBytes>(read);
     window.file_bytes = chunk.size;
-    if (offset == 0 && looks_binary(chunk.bytes)) {
+    if (offset == 0 && !request.is_output && looks_binary(chunk.bytes)) {
       return failure(request.path + " is binary (" + std::to_string(chunk.size) +
                      " bytes). Look at it with shell: file, strings, xxd.");
     }
@@ -82,12 +88,31 @@ Found find_window(const sandbox::Files& files, const Request& request) {
     return failure(request.path + " has only " + std::to_string(window.total_lines) + " lines.");
   }
   if (start > 0) {
-    auto read = files.read(request.path, kWindowBytes, start);
-    if (const auto* error = std::get_if<sandbox::FileError>(&read)) return failure(error->message);
+    auto read = files.read(request.file, kWindowBytes, start);
+    if (const auto* error = std::get_if<sandbox::FileError>(&read)) return failure(*error, request);
     window.bytes = std::move(std::get<sandbox::FileBytes>(read).bytes);
   }
   window.reaches_end = start + window.bytes.size() >= window.file_bytes;
   return window;
+}
+
+// With what is escaped in it, here or later.
+std::size_t bytes_shown(std::string_view line) {
+  line = utf8_prefix(line, kShownOfCutLine);
+  const std::size_t bytes = model::is_utf8(line) ? line.size() : escape_invalid(line).size();
+  return bytes + 3 * static_cast<std::size_t>(std::count(line.begin(), line.end(), '\0')) + 100;
+}
+
+// Zeroes, which no text has, as other bytes that cannot be shown.
+std::string without_zeroes(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\0')
+      out += "\\x00";
+    else
+      out += c;
+  }
+  return out;
 }
 
 // How many of the lines fit into the budget, at least one.
@@ -95,7 +120,7 @@ int lines_that_fit(const std::vector<Line>& lines, const Request& request) {
   std::size_t bytes = 200;  // for the last line of the answer
   int count = 0;
   for (const Line& line : lines) {
-    bytes += std::min<std::size_t>(line.text.size(), 2100) + 8;
+    bytes += bytes_shown(line.text);
     if (count > 0 && bytes > request.budget_bytes) break;
     ++count;
     if (count == request.limit) break;
@@ -112,7 +137,7 @@ Answer show(const Window& window, const Request& request) {
   if (cut) lines[0].text = utf8_prefix(lines[0].text, kShownOfCutLine);
   const int count = lines_that_fit(lines, request);
   const int last = request.first + count - 1;
-  std::string text = numbered(lines, 1, count, request.first);
+  std::string text = without_zeroes(escape_invalid(numbered(lines, 1, count, request.first)));
   const bool done = window.total_lines >= 0 && last >= window.total_lines;
   text += "[lines " + std::to_string(request.first) + "-" + std::to_string(last);
   if (window.total_lines >= 0)
@@ -129,14 +154,15 @@ Answer show(const Window& window, const Request& request) {
   }
   if (!done) text += "; go on with offset " + std::to_string(last + 1);
   const std::string_view shown = line_range(window.bytes, lines, 1, count);
-  if (!model::is_utf8(shown)) text += "; bytes that are not UTF-8 are shown as \\xHH";
+  const bool is_text = model::is_utf8(shown) && shown.find('\0') == shown.npos;
+  if (!is_text) text += "; bytes that are not UTF-8 are shown as \\xHH";
   return {text + "]", false};
 }
 
-Answer list_folder(const sandbox::Files& files, const std::string& path) {
-  const auto listed = files.list(path, false, kMaxEntries);
+Answer list_folder(const sandbox::Files& files, const Request& request) {
+  const auto listed = files.list(request.file, false, kMaxEntries);
   if (const auto* error = std::get_if<sandbox::FileError>(&listed)) {
-    return failure(error->message);
+    return failure(*error, request);
   }
   std::string text;
   const auto& entries = std::get<std::vector<sandbox::FolderEntry>>(listed);
@@ -158,10 +184,10 @@ std::string spilled_path(const ToolContext& context, const std::string& path) {
 }
 
 Answer read_path(const sandbox::Files& files, const Request& request) {
-  const auto probe = files.read(request.path, 0);
+  const auto probe = files.read(request.file, 0);
   const auto* error = std::get_if<sandbox::FileError>(&probe);
   if (error != nullptr && error->kind == sandbox::FileError::Kind::is_folder) {
-    return list_folder(files, request.path);
+    return list_folder(files, request);
   }
   Found found = find_window(files, request);
   if (auto* answer = std::get_if<Answer>(&found)) return *answer;
@@ -189,11 +215,15 @@ asio::awaitable<ToolResult> ReadTool::call(ToolCall call, ToolContext& context) 
   request.budget_bytes = context.result_budget_bytes;
   const std::string spilled = spilled_path(context, request.path);
   auto work = [&files = context.files, spilled, folder = context.spill_folder, request]() mutable {
-    if (spilled.empty()) return read_path(files, request);
+    if (spilled.empty()) {
+      request.file = meant_path(files, request.path);
+      return read_path(files, request);
+    }
     sandbox::Policy policy;
     policy.workspace = folder;
     const sandbox::Files spill_files(policy);
-    request.path = spilled;
+    request.file = request.path = spilled;
+    request.is_output = true;
     return read_path(spill_files, request);
   };
   Answer answer = co_await sandbox::offload(context.pool, std::move(work));

@@ -1,6 +1,7 @@
 #include "tools/text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 
 #include "model/text/utf8.h"
@@ -53,6 +54,22 @@ std::string visible_name(std::string_view name) {
       append_hex(out, c);
     else
       out += c;
+  }
+  return out;
+}
+
+std::string name_of_visible(std::string_view shown) {
+  std::string out;
+  for (std::size_t at = 0; at < shown.size();) {
+    unsigned byte = 0;
+    const std::string_view rest = shown.substr(at);
+    if (looks_escaped(rest)) std::from_chars(rest.data() + 2, rest.data() + 4, byte, 16);
+    if (byte != 0 && byte != '/') {  // no name has these
+      out += static_cast<char>(byte);
+      at += 4;
+    } else {
+      out += shown[at++];
+    }
   }
   return out;
 }

@@ -16,6 +16,9 @@ std::string escape_invalid(std::string_view bytes);
 // A file name on one line: control characters are escaped too.
 std::string visible_name(std::string_view name);
 
+// The name that visible_name shows so, where it has escapes: \xHH becomes that byte.
+std::string name_of_visible(std::string_view shown);
+
 // escape_invalid for bytes that come in pieces. A sequence split between two pieces stays whole; as
 // nobody knows what comes later, a backslash is never escaped here: this is for people's eyes.
 class Utf8Stream {

@@ -262,6 +262,63 @@ TEST_F(BuiltinTest, ReadListsAFolderWithOddNamesEscaped) {
             "a.txt\nb\\x0a\\x1b[31m\\xff\ndeep/\n[folder; 3 entries]");
 }
 
+TEST_F(BuiltinTest, ANameIsUsableAsItIsListed) {
+  const std::string listed = "sub/b\\x0a\\x1b[31m\\xff";
+  folder_.put("sub/b\n\x1B[31m\xFF", "one\n");
+  EXPECT_THAT(call("read", {{"path", listed}}), StartsWith("1\tone\n[lines 1-1 of 1;"));
+  EXPECT_EQ(call("edit", {{"path", listed}, {"old", "one"}, {"new", "two"}}),
+            "Edited " + listed + " at line 1.");
+  EXPECT_EQ(folder_.get("sub/b\n\x1B[31m\xFF"), "two\n");
+  EXPECT_THAT(call("read", {{"path", listed}, {"offset", 7}}),
+              StartsWith("Error: " + listed + " has only 1 lines."));
+  folder_.put(listed, "literally so\n");  // the name itself comes first
+  EXPECT_THAT(call("read", {{"path", listed}}), StartsWith("1\tliterally so\n"));
+  EXPECT_EQ(call("read", {{"path", "sub/c\\xff"}}), "Error: sub/c\\xff does not exist.");
+  EXPECT_EQ(call("edit", {{"path", "sub/c\\x00d"}, {"old", "a"}, {"new", "b"}}),
+            "Error: sub/c\\x00d does not exist.");
+}
+
+TEST_F(BuiltinTest, APathWithEscapesObeysThePolicy) {
+  const ScratchFolder secrets;
+  secrets.put("key\n", "hush");
+  sandbox::Policy strict = policy_;
+  strict.secrets.push_back(secrets.path());
+  const sandbox::Files files(strict);
+  ToolContext context{*sandbox_, files, pool_, spill_.path()};
+  const std::string path = secrets.path().string() + "/key\\x0a";
+  const ordered_json arguments = {{"path", path}};
+  const std::vector<ToolCall> calls = {{"1", "read", arguments.dump()}};
+  EXPECT_EQ(finish(io_, toolbox_.run(calls, context, {}))[0].text,
+            "Error: " + path + " is hidden by the sandbox policy.");
+  EXPECT_THAT(call("edit", {{"path", path}, {"old", "hush"}, {"new", "x"}}),
+              HasSubstr("outside the workspace"));
+  EXPECT_EQ(secrets.get("key\n"), "hush");
+}
+
+TEST_F(BuiltinTest, ReadPagesAnOutputThatIsNoText) {
+  context_.result_budget_bytes = 4000;
+  const std::string made = call(
+      "shell", {{"command", "for i in $(seq 1 3000); do printf '%d \\0\\0\\377\\n' $i; done"}});
+  const std::string marker = "all of it is in ";
+  const std::size_t start = made.find(marker) + marker.size();
+  const std::string spill = made.substr(start, made.find(" ...]", start) - start);
+  int offset = 1, pages = 0;
+  std::string joined, wanted;
+  for (int i = 1; i <= 3000; ++i) wanted += std::to_string(i) + " \\x00\\x00\\xff\n";
+  while (offset > 0 && ++pages < 1000) {
+    const std::string page = call("read", {{"path", spill}, {"offset", offset}});
+    ASSERT_THAT(page, HasSubstr("\n[lines " + std::to_string(offset) + "-"));
+    EXPECT_LE(page.size(), context_.result_budget_bytes);
+    std::istringstream lines(page);
+    for (std::string line; std::getline(lines, line);) {
+      if (line[0] != '[') joined += line.substr(line.find('\t') + 1) + "\n";
+    }
+    const std::size_t at = page.find("go on with offset ");
+    offset = at == page.npos ? 0 : std::stoi(page.substr(at + 18));
+  }
+  EXPECT_EQ(joined, wanted);
+}
+
 // --- search --------------------------------------------------------------------------------------
 
 TEST_F(BuiltinTest, SearchFindsLinesAndHonoursGitignore) {
