@@ -38,6 +38,7 @@ class Files {
   explicit Files(const Policy& policy);
   ~Files();
 
+  const Policy& policy() const { return policy_; }
   // `path` is relative to the workspace, or absolute.
   std::variant<FileBytes, FileError> read(const std::filesystem::path& path,
                                           std::uint64_t max_bytes, std::uint64_t offset = 0) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "sandbox/location.h"
 #include "tools/glob.h"
 #include "tools/lines.h"
 #include "tools/regex.h"
@@ -27,6 +28,12 @@ std::string joined(const std::string& folder, const std::string& name) {
   return folder.ends_with('/') ? folder + name : folder + "/" + name;
 }
 
+// What counts above a folder that is searched.
+struct Above {
+  std::string place;  // of the folder below the one where the rules begin
+  IgnoreRules rules;
+};
+
 class Search {
  public:
   Search(const sandbox::Files& files, const SearchRequest& request, std::optional<Regex> regex,
@@ -37,10 +44,9 @@ class Search {
         stop_(std::move(stop)),
         deadline_(Clock::now() + request.time) {}
 
-  // A folder at `place`, below others that have the rules.
-  void start(const std::string& path, const std::string& place, const IgnoreRules& above) {
-    place_ = place;
-    folder(path, "", above, 0);
+  void start(const std::string& path, const Above& above) {
+    place_ = above.place;
+    folder(path, "", above.rules, 0);
   }
   void file(const std::string& path, const std::string& relative);
   SearchOutcome finish();
@@ -168,41 +174,40 @@ SearchOutcome Search::finish() {
   return std::move(outcome_);
 }
 
-// Where a folder lies below the one whose rules are the first to count: the workspace, or for an
-// absolute path the repository around it.
-struct Place {
-  std::filesystem::path top;       // "": the workspace
-  std::filesystem::path relative;  // "": the top itself
-};
-
-std::optional<Place> place_of(const sandbox::Files& files, const std::filesystem::path& path) {
-  std::filesystem::path folder = path.lexically_normal();
-  if (!folder.has_filename()) folder = folder.parent_path();  // "a/" is "a"
-  if (!folder.is_absolute()) {
-    if (folder.empty() || *folder.begin() == "..") return std::nullopt;
-    return Place{"", folder == "." ? "" : folder};
-  }
-  for (std::filesystem::path top = folder;; top = top.parent_path()) {
-    const auto read = files.read(top / ".git", 0);
+// The folder that has the repository which `folder` lies in; empty when there is none.
+std::filesystem::path repository_around(const sandbox::Files& files, std::filesystem::path folder) {
+  for (;; folder = folder.parent_path()) {
+    const auto read = files.read(folder / ".git", 0);
     const auto* error = std::get_if<FileError>(&read);
-    const bool there = !error || error->kind == FileError::Kind::is_folder;
-    if (there) return Place{top, top == folder ? "" : folder.lexically_relative(top)};
-    if (top == top.root_path()) return std::nullopt;
+    if (!error || error->kind == FileError::Kind::is_folder) return folder;
+    if (folder == folder.root_path()) return {};
   }
 }
 
-// The rules of the folders above the place.
-IgnoreRules rules_above(const sandbox::Files& files, const Place& place) {
-  IgnoreRules rules;
-  std::filesystem::path folder;
-  for (const auto& part : place.relative) {
-    const auto read = files.read(place.top / folder / ".gitignore", kMaxRulesBytes);
-    if (const auto* lines = std::get_if<FileBytes>(&read)) {
-      rules.add(lines->bytes, folder.generic_string());
-    }
-    folder /= part;
+// The rules begin in the repository around the workspace, or, for a folder elsewhere, around that.
+// Where they ignore the workspace itself, as those of a home folder under version control may, it
+// begins there.
+Above rules_above(const sandbox::Files& files, const std::filesystem::path& path) {
+  const std::filesystem::path& workspace = files.policy().workspace;
+  const std::filesystem::path folder = sandbox::absolute_path(files.policy(), path);
+  const std::filesystem::path start = sandbox::is_beneath(folder, workspace) ? workspace : folder;
+  std::filesystem::path top = repository_around(files, start);
+  if (top.empty()) top = start;
+  Above above;
+  const auto add = [&](const std::filesystem::path& file, const std::string& place) {
+    const auto read = files.read(file, kMaxRulesBytes);
+    if (const auto* lines = std::get_if<FileBytes>(&read)) above.rules.add(lines->bytes, place);
+  };
+  add(top / ".git/info/exclude", "");
+  std::filesystem::path at = top;
+  for (const auto& part : folder == top ? "" : folder.lexically_relative(top)) {
+    add(at / ".gitignore", above.place);
+    at /= part;
+    above.place = joined(above.place, part.string());
+    const bool is_above = sandbox::is_beneath(start, at);
+    if (is_above && above.rules.ignores(above.place, /*is_folder=*/true)) above = Above();
   }
-  return rules;
+  return above;
 }
 
 // "/a/b/*/c.h" is "*/c.h" in "/a/b", whatever the path is.
@@ -234,9 +239,7 @@ std::variant<SearchOutcome, std::string> search_files(const sandbox::Files& file
   const auto probe = files.read(path, 0);
   if (const auto* error = std::get_if<FileError>(&probe)) {
     if (error->kind != FileError::Kind::is_folder) return error->message;
-    const Place place = place_of(files, path).value_or(Place());
-    search.start(path == "." ? "" : path, place.relative.generic_string(),
-                 rules_above(files, place));
+    search.start(path == "." ? "" : path, rules_above(files, path));
   } else {
     search.file(path, path);
   }

@@ -395,6 +395,37 @@ TEST_F(BuiltinTest, FindHonoursTheRulesAboveItsFolder) {
   EXPECT_EQ(call("find", {{"glob", "*"}, {"path", deep}}), deep + "made.cpp\n[1 file.]");
 }
 
+// `find` in a workspace below the folder of the fixture.
+TEST_F(BuiltinTest, FindHonoursTheRulesAboveTheWorkspace) {
+  for (const char* name : {"a.cpp", "a.o", "made.cpp", "secret.cpp", "deep/b.o", "deep/b.cpp"}) {
+    folder_.put(std::string("work/src/") + name, "");
+  }
+  const auto found = [&](const char* workspace, const ordered_json& arguments) {
+    const sandbox::Policy policy = sandbox::default_policy(folder_.path() / workspace);
+    const sandbox::Files files(policy);
+    ToolContext context{*sandbox_, files, pool_, spill_.path()};
+    const std::vector<ToolCall> calls = {{"1", "find", arguments.dump()}};
+    return finish(io_, toolbox_.run(calls, context, {}))[0].text;
+  };
+  folder_.put("work/.gitignore", "*.o\n/src/made.cpp\n");
+  EXPECT_THAT(found("work/src", {{"glob", "*"}}), HasSubstr("made.cpp\n")) << "no repository";
+  folder_.put("work/.git/HEAD", "");
+  folder_.put("work/.git/info/exclude", "secret.*\n");
+  const std::string in_src = "a.cpp\ndeep/b.cpp\n[2 files.]";
+  EXPECT_EQ(found("work/src", {{"glob", "*"}}), in_src);
+  EXPECT_EQ(found("work/src", {{"glob", "*"}, {"path", "deep"}}), "deep/b.cpp\n[1 file.]");
+  EXPECT_EQ(found("work", {{"glob", "src/*"}}), "src/a.cpp\n[1 file.]");
+
+  // A home folder under version control, of which nothing is taken that is not added by hand.
+  folder_.put(".git/HEAD", "");
+  folder_.put(".gitignore", "*\n");
+  EXPECT_EQ(found("work/src", {{"glob", "*"}}), in_src) << "the nearest repository counts";
+  std::filesystem::remove_all(folder_.path() / "work/.git");
+  EXPECT_EQ(found("work", {{"glob", "src/*.cpp"}}), "src/a.cpp\nsrc/secret.cpp\n[2 files.]")
+      << "its own rules count";
+  EXPECT_EQ(found("work", {{"glob", "*.cpp"}, {"path", "src/deep"}}), "src/deep/b.cpp\n[1 file.]");
+}
+
 TEST_F(BuiltinTest, FindIsBoundedAndObeysThePolicy) {
   for (int i = 0; i < 1100; ++i) folder_.put("many/" + std::to_string(i), "");
   const std::string text = call("find", {{"glob", "many/*"}});
