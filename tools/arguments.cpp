@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <vector>
 #define VALIJSON_USE_EXCEPTIONS 1  // it aborts otherwise
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -18,9 +19,23 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+// What stands at a place in a schema.
+enum class Part { schema, names, data };  // `names`: an object of schemas by name
+
+Part part_below(Part part, std::string_view key) {
+  if (part != Part::schema) return part == Part::names ? Part::schema : Part::data;
+  if (key == "const" || key == "enum") return Part::data;
+  for (const char* name :
+       {"properties", "$defs", "definitions", "dependencies", "dependentSchemas"}) {
+    if (key == name) return Part::names;
+  }
+  return Part::schema;
+}
+
 // The schema without what would run a stranger's regular expression. Throws for references that
 // valijson would follow without end or out of the document.
-json without_patterns(const json& schema) {
+json without_patterns(const json& schema, Part part = Part::schema) {
+  if (part == Part::data) return schema;
   if (schema.is_array()) {
     json out = json::array();
     for (const json& item : schema) out.push_back(without_patterns(item));
@@ -29,32 +44,55 @@ json without_patterns(const json& schema) {
   if (!schema.is_object()) return schema;
   json out = json::object();
   for (const auto& [key, value] : schema.items()) {
-    const bool is_text = value.is_string();
-    if ((key == "pattern" || key == "format") && is_text) continue;
-    if (key == "patternProperties") continue;
-    if (key == "additionalProperties" && schema.contains("patternProperties")) continue;
-    if (key == "$ref" && is_text && !value.get<std::string>().starts_with("#/")) {
+    const bool is_keyword = part == Part::schema, is_text = value.is_string();
+    if (is_keyword && (key == "pattern" || key == "format") && is_text) continue;
+    if (is_keyword && key == "patternProperties") continue;
+    if (is_keyword && key == "additionalProperties" && schema.contains("patternProperties")) {
+      continue;
+    }
+    if (is_keyword && key == "$ref" && is_text && !value.get<std::string>().starts_with("#/")) {
       throw ToolError("schema: the reference \"" + value.get<std::string>() +
                       "\" does not point into the schema");
     }
-    out[key] = without_patterns(value);
+    out[key] = without_patterns(value, part_below(part, key));
   }
   return out;
 }
 
+// What a reference leads to. Nothing that is data: patterns are left in that.
+const json& referred_to(const json& root, const std::string& reference) {
+  const auto fail = [&](const char* why) -> const json& {
+    throw ToolError("schema: the reference " + json(reference).dump() + why);
+  };
+  if (reference.find('%') != reference.npos) return fail(" has an escape");
+  try {
+    json::json_pointer pointer(reference.substr(1));
+    const json& target = root.at(pointer);
+    std::vector<std::string> keys;
+    for (; !pointer.empty(); pointer.pop_back()) keys.push_back(pointer.back());
+    Part part = Part::schema;
+    for (const json* at = &root; !keys.empty(); keys.pop_back()) {
+      if (at->is_object()) part = part_below(part, keys.back());
+      at = at->is_object() ? &at->at(keys.back()) : &at->at(std::stoul(keys.back()));
+    }
+    if (part == Part::data) return fail(" leads to a value");
+    return target;
+  } catch (const json::exception&) {
+    return fail(" leads nowhere");
+  }
+}
+
 // A chain of references that comes back to itself without passing a value.
-void refuse_reference_loops(const json& root, const json& node) {
-  if (node.is_structured()) {
-    for (const json& child : node) refuse_reference_loops(root, child);
+void refuse_reference_loops(const json& root, const json& node, Part part = Part::schema) {
+  if (part == Part::data) return;
+  for (const auto& [key, child] : node.items()) {
+    if (!child.is_structured()) continue;
+    refuse_reference_loops(root, child, node.is_object() ? part_below(part, key) : part);
   }
   const json* at = &node;
   for (int steps = 0; at->is_object() && at->contains("$ref") && (*at)["$ref"].is_string();) {
     if (++steps > 16) throw ToolError("schema: references go in a circle");
-    try {
-      at = &root.at(json::json_pointer((*at)["$ref"].get<std::string>().substr(1)));
-    } catch (const json::exception&) {
-      throw ToolError("schema: the reference " + (*at)["$ref"].dump() + " leads nowhere");
-    }
+    at = &referred_to(root, (*at)["$ref"].get<std::string>());
   }
 }
 

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "sandbox/error.h"
@@ -78,10 +79,14 @@ std::string confusion(const nlohmann::json& arguments, const Jobs& jobs) {
   return text;
 }
 
+// A whole number, which may be any that JSON can spell.
+int number_of(const nlohmann::json& value, int most) {
+  return static_cast<int>(std::clamp<double>(value.get<double>(), 0, most));
+}
+
 std::chrono::seconds time_of(const nlohmann::json& arguments, std::chrono::seconds usual) {
   if (!arguments.contains("timeout")) return usual;
-  return std::chrono::seconds(
-      std::clamp<std::int64_t>(arguments["timeout"].get<std::int64_t>(), 0, kMaxTimeoutSeconds));
+  return std::chrono::seconds(number_of(arguments["timeout"], kMaxTimeoutSeconds));
 }
 
 asio::awaitable<ToolResult> ShellTool::call(ToolCall call, ToolContext& context) {
@@ -157,11 +162,11 @@ asio::awaitable<ToolResult> ShellTool::start(ToolCall call, sandbox::ProcessSpec
 
 asio::awaitable<ToolResult> ShellTool::look_after(ToolCall call, ToolContext& context) {
   const auto arguments = nlohmann::json::parse(call.arguments);
-  const int number = arguments["job"].get<int>();
+  const int number = number_of(arguments["job"], std::numeric_limits<int>::max());
   const std::shared_ptr<Job> job = jobs_.find(number);
   std::vector<std::string> notices = jobs_.running(number);
   if (!job) {
-    std::string text = "there is no job " + std::to_string(number) +
+    std::string text = "there is no job " + arguments["job"].dump() +
                        "; jobs end with the session that started them.";
     for (const std::string& line : notices) text += "\n" + line;
     co_return error_result(call, text);

@@ -76,5 +76,38 @@ TEST(Arguments, AStrangersRegularExpressionIsNeverRun) {
   EXPECT_FALSE(bomb.problem("{\"a\":\"" + std::string(50'000, 'a') + "!\"}").has_value());
 }
 
+TEST(Arguments, WhatValuesSayIsNoSchema) {
+  const ArgumentSchema schema(R"({"type":"object","properties":{
+    "a":{"const":{"pattern":"x","format":"y"}},
+    "b":{"enum":[{"patternProperties":{}},{"$ref":"elsewhere"}]},
+    "enum":{"type":"string","pattern":"(a+)+$"},"pattern":{"type":"integer"}}})");
+  EXPECT_FALSE(schema.problem(R"({"a":{"pattern":"x","format":"y"}})"));
+  EXPECT_TRUE(schema.problem(R"({"a":{}})"));
+  EXPECT_TRUE(schema.problem(R"({"a":{"pattern":"z","format":"y"}})"));
+  EXPECT_FALSE(schema.problem(R"({"b":{"patternProperties":{}}})"));
+  EXPECT_FALSE(schema.problem(R"({"b":{"$ref":"elsewhere"}})"));
+  EXPECT_TRUE(schema.problem(R"({"b":{}})"));
+  EXPECT_TRUE(schema.problem(R"({"pattern":"x"})"));
+  EXPECT_FALSE(schema.problem("{\"enum\":\"" + std::string(50'000, 'a') + "!\"}"));
+}
+
+// Patterns are left in values: none of them becomes a schema.
+TEST(Arguments, AReferenceToAValueIsRefused) {
+  const std::string bomb = R"({"type":"string","pattern":"(a+)+$"})";
+  EXPECT_THROW(ArgumentSchema(R"({"const":)" + bomb + R"(,"$ref":"#/const"})"), ToolError);
+  EXPECT_THROW(ArgumentSchema(R"({"properties":{"x":{"$ref":"#/properties/properties/const"},
+                                  "properties":{"const":)" +
+                              bomb + "}}}"),
+               ToolError);
+  EXPECT_THROW(ArgumentSchema(R"({"enum":[)" + bomb + R"(],"not":{"$ref":"#/enum/0"}})"),
+               ToolError);
+  EXPECT_THROW(ArgumentSchema(R"({"%63onst":{},"const":)" + bomb + R"(,"$ref":"#/%63onst"})"),
+               ToolError);
+  const ArgumentSchema named(R"({"properties":{"const":)" + bomb +
+                             R"(,"x":{"$ref":"#/properties/const"}}})");
+  EXPECT_FALSE(named.problem("{\"x\":\"" + std::string(50'000, 'a') + "!\"}"));
+  EXPECT_TRUE(named.problem(R"({"x":3})"));
+}
+
 }  // namespace
 }  // namespace corvid::tools

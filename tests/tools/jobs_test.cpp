@@ -96,6 +96,10 @@ TEST_F(JobsTest, ListsThoseThatRun) {
               MatchesRegex("Error: .*\njob 1 \\(`sleep 1000`\\) runs, [0-9]+ s\n"
                            "job 2 \\(`sleep 2000`\\) runs, [0-9]+ s"));
   EXPECT_THAT(call("shell", {{"job", 9}}), HasSubstr("\njob 1 (`sleep 1000`) runs, "));
+  for (const std::uint64_t number : {4294967297ULL, ~0ULL}) {
+    EXPECT_THAT(call("shell", {{"job", number}, {"stop", true}}),
+                StartsWith("Error: there is no job " + std::to_string(number) + "; "));
+  }
 }
 
 TEST_F(JobsTest, TheEndOfAJobShowsInTheNextResult) {
