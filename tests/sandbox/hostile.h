@@ -7,8 +7,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <string>
+#include <vector>
 
 #include "tests/sandbox/play.h"
 
@@ -57,13 +61,19 @@ class Hostile : public testing::Test {
   }
 
   // An act of attack.cpp: works outside, is refused inside. Without the harm there is nothing to
-  // see: some machines refuse it to everyone.
-  void expect_refused(const std::string& act) {
+  // see: some machines refuse it to everyone. `errors`: with one of these, where any are named.
+  void expect_refused(const std::string& act, const std::vector<int>& errors = {}) {
     const ProcessResult harm = free("./attack " + act);
     if (harm.exit_code != 0 && thrown_away("./attack " + act).exit_code != 0) {
       std::printf("no harm to show on this machine: %s: %s", act.c_str(), harm.output.c_str());
     }
-    EXPECT_NE(confined("./attack " + act).exit_code, 0) << act;
+    const ProcessResult refused = confined("./attack " + act);
+    EXPECT_NE(refused.exit_code, 0) << act;
+    const auto is_why = [&](int error) {
+      return refused.output.ends_with(std::string(": ") + std::strerror(error) + "\n");
+    };
+    EXPECT_TRUE(errors.empty() || std::any_of(errors.begin(), errors.end(), is_why))
+        << act << " was refused otherwise: " << refused.output;
   }
 
   // The command prints `harm` when nothing holds it back, and does not when it is confined.

@@ -25,7 +25,7 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-// Answers every request on this machine's loopback with "hi", and remembers it.
+// Answers every request on this machine's loopback with "hi" or with a redirect, and remembers it.
 class Server {
  public:
   Server() : thread_([this] { serve(); }) {}
@@ -39,6 +39,9 @@ class Server {
   std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
   int n_connections() const { return n_connections_; }
   std::string head() const { return head_; }  // after a command that got its answer
+  void redirect_to(const std::string& url) {  // before the first request
+    answer_ = "HTTP/1.1 302 Found\r\nLocation: " + url + "\r\nContent-Length: 0\r\n\r\n";
+  }
 
  private:
   void serve() {
@@ -50,8 +53,7 @@ class Server {
       std::string head;
       asio::read_until(client, asio::dynamic_buffer(head), "\r\n\r\n", error);
       head_ = head;
-      const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
-      asio::write(client, asio::buffer(answer), error);
+      asio::write(client, asio::buffer(answer_), error);
     }
   }
 
@@ -59,7 +61,7 @@ class Server {
   tcp::acceptor acceptor_{io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0)};
   std::atomic<bool> stopping_ = false;
   std::atomic<int> n_connections_ = 0;
-  std::string head_;
+  std::string head_, answer_ = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
   std::thread thread_;
 };
 
@@ -183,6 +185,21 @@ TEST_F(ProxyTest, ANameThatResolvesToThisMachineIsRefused) {  // as in DNS rebin
   policy_.hosts = {where};
   EXPECT_THAT(connect_to(where), StartsWith("HTTP/1.1 502 "));
   EXPECT_EQ(server_.n_connections(), 0);
+}
+
+// Whoever follows it goes through the proxy once more.
+TEST_F(ProxyTest, ARedirectLeadsToNoOtherHost) {
+  Server other;
+  server_.redirect_to("http://127.0.0.1:" + other.port() + "/");
+  policy_.hosts = {here()};
+  const std::string script = "python3 -c 'import urllib.request as u; print(u.urlopen(\"http://" +
+                             here() + "/\").read())' 2>&1";
+  EXPECT_EQ(sandbox::run(*plain(folder_.path()), shell("http_proxy= " + script)).output, "b'hi'\n")
+      << "no harm shown";
+  EXPECT_EQ(other.n_connections(), 1);
+  EXPECT_THAT(run("no_proxy= NO_PROXY= " + script).output, HasSubstr("HTTP Error 403"));
+  EXPECT_EQ(server_.n_connections(), 2) << "the first hop is allowed";
+  EXPECT_EQ(other.n_connections(), 1);
 }
 
 TEST_F(ProxyTest, WhatIsNoRequestIsRefused) {
