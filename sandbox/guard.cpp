@@ -1,10 +1,5 @@
 #include "sandbox/guard.h"
 
-#include <sys/inotify.h>
-#include <unistd.h>
-
-#include <array>
-
 namespace corvid::sandbox {
 namespace {
 
@@ -18,13 +13,6 @@ std::vector<fs::path> git_folders_of(const std::vector<Protection>& protections)
     if (one.path.filename() == "config") paths.push_back(one.path.parent_path());
   }
   return paths;
-}
-
-void watch_folder(const Descriptor& events, const Descriptor& folder) {
-  constexpr std::uint32_t kWhat =
-      IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_MODIFY | IN_ONLYDIR;
-  const std::string path = "/proc/self/fd/" + std::to_string(folder.get());
-  if (folder) ::inotify_add_watch(events.get(), path.c_str(), kWhat);
 }
 
 }  // namespace
@@ -43,33 +31,6 @@ void Guard::remember() {
         state_of(place_of(policy_, one.path), contents && one.hold != Hold::pinned), one.hold};
   }
   repositories_.remember();
-  events_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  watch();
-}
-
-// The folders of what is protected, and those that the command has made in its place.
-void Guard::watch() {
-  if (!events_) return;
-  std::set<fs::path> watched;
-  for (const auto& [path, entry] : entries_) {
-    if (watched.insert(path.parent_path()).second) {
-      watch_folder(events_, place_of(policy_, path).folder);
-    }
-    if (entry.before.kind != Kind::missing) continue;
-    watch_folder(events_, place_of(policy_, path / "in it").folder);
-    if (path.filename() == ".git") {
-      watch_folder(events_, place_of(policy_, path / "hooks" / "in it").folder);
-    }
-  }
-}
-
-bool Guard::stirred() {
-  if (!events_) return true;
-  std::array<char, 4096> some;
-  bool any = false;
-  while (::read(events_.get(), some.data(), some.size()) > 0) any = true;
-  if (any) watch();
-  return any;
 }
 
 std::vector<std::string> Guard::look() {

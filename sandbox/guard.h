@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "sandbox/descriptor.h"
 #include "sandbox/path_state.h"
 #include "sandbox/policy.h"
 #include "sandbox/protection.h"
@@ -32,11 +31,6 @@ class Guard {
   // through all folders. `over`: all processes of the command have ended.
   std::vector<std::string> look();
   std::vector<std::string> restore(bool over);
-  // Becomes readable when something is done in a folder that holds protected paths; -1 where the
-  // kernel does not tell.
-  int events() const { return events_.get(); }
-  // Whether there is reason for a look since the last time; always where the kernel does not tell.
-  bool stirred();
 
  private:
   struct Entry {
@@ -47,14 +41,12 @@ class Guard {
   bool needs_no_look(const Entry& entry, const PathState& now) const;
   bool tolerable(const std::filesystem::path& path, const Place& place, const PathState& now) const;
   std::string settle(const std::filesystem::path& path, const Entry& entry) const;
-  void watch();
 
   const Policy& policy_;
   bool frozen_by_mounts_;
   std::vector<Protection> protections_;
   std::map<std::filesystem::path, Entry> entries_;
   Repositories repositories_;
-  Descriptor events_;  // of inotify
 };
 
 }  // namespace corvid::sandbox

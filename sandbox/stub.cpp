@@ -35,10 +35,11 @@ constexpr std::size_t kMaxNotices = 16;
 
 using Clock = std::chrono::steady_clock;
 
-// Pauses between looks at what a command does: as short as they cost little.
-constexpr std::chrono::milliseconds kShortestCalm{20}, kLongestCalm{1000};
-constexpr std::chrono::milliseconds kShortestPause{100}, kLongestPause{10'000};
-constexpr int kCalm = 20, kPause = 100;  // times what the last one took
+// Pauses between looks at what a command does, and between searches of all folders: so long that
+// each costs one percent of a core, within these bounds.
+constexpr std::chrono::milliseconds kShortestPause{20}, kLongestPause{1000};
+constexpr std::chrono::milliseconds kShortestSearchPause{100}, kLongestSearchPause{10'000};
+constexpr int kPause = 100;  // times what the last one took
 
 // When memory runs out, what runs here goes first, not the program with the model in it.
 void raise_oom_score() {
@@ -66,10 +67,9 @@ class Stub {
     Descriptor status;
     Guard guard;
     std::vector<std::string> notices;
-    Clock::time_point calm_until;  // what goes on in the watched folders is not looked at before
-    Clock::time_point next_search{Clock::now() + kShortestPause};  // through all folders
+    Clock::time_point next_look{Clock::now() + kShortestPause};
+    Clock::time_point next_search{Clock::now() + kShortestSearchPause};
 
-    Clock::time_point next(Clock::time_point now) const;
     void look_after(Clock::time_point now);
     void put_back(bool search, bool over = false);
   };
@@ -88,32 +88,28 @@ void Stub::Command::put_back(bool search, bool over) {
     if (notices.size() < kMaxNotices) notices.push_back(std::move(notice));
   }
   const Clock::time_point now = Clock::now();
-  const auto after = [&](int times, Clock::duration least, Clock::duration most) {
-    return now + std::clamp<Clock::duration>(times * (now - start), least, most);
+  const auto after = [&](Clock::duration least, Clock::duration most) {
+    return now + std::clamp<Clock::duration>(kPause * (now - start), least, most);
   };
-  calm_until = after(kCalm, kShortestCalm, kLongestCalm);
-  if (search) next_search = after(kPause, kShortestPause, kLongestPause);
-}
-
-// When it is to be looked after, whatever it does until then.
-Clock::time_point Stub::Command::next(Clock::time_point now) const {
-  const bool is_calm = guard.events() < 0 || now < calm_until;
-  return is_calm ? std::min(calm_until, next_search) : next_search;
+  if (search) {
+    next_search = after(kShortestSearchPause, kLongestSearchPause);
+  } else {
+    next_look = after(kShortestPause, kLongestPause);
+  }
 }
 
 void Stub::Command::look_after(Clock::time_point now) {
-  if (now >= next_search) {
-    put_back(true);
-  } else if (now >= calm_until && guard.stirred()) {
-    put_back(false);
-  }
+  if (now >= next_look) put_back(false);
+  if (now >= next_search) put_back(true);
 }
 
 // In milliseconds, for poll.
 int Stub::patience(Clock::time_point now) const {
   if (running_.empty() || !guards()) return -1;
   Clock::time_point first = Clock::time_point::max();
-  for (const auto& [keeper, command] : running_) first = std::min(first, command.next(now));
+  for (const auto& [keeper, command] : running_) {
+    first = std::min({first, command.next_look, command.next_search});
+  }
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(first - now);
   return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
 }
@@ -221,13 +217,11 @@ void Stub::kill_all() {
 
 void Stub::serve() {
   while (true) {
-    const Clock::time_point now = Clock::now();
     std::vector<pollfd> events{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
     for (const auto& [keeper, command] : running_) {
       events.push_back({command.status.get(), 0, 0});
-      if (now >= command.calm_until) events.push_back({command.guard.events(), POLLIN, 0});
     }
-    ::poll(events.data(), events.size(), patience(now));
+    ::poll(events.data(), events.size(), patience(Clock::now()));
     if (confinement_ && guards()) {
       for (auto& [keeper, command] : running_) command.look_after(Clock::now());
     }

@@ -1,5 +1,4 @@
-// What is done to protected paths while a command runs: seen at once where it can be, and what git
-// does on its way is let be.
+// What is done to protected paths while a command runs: what git does on its way is let be.
 #include "sandbox/guard.h"
 
 #include <gmock/gmock.h>
@@ -29,33 +28,6 @@ class GuardTest : public testing::Test {
   std::set<std::string> made_;
   Guard guard_{policy_, /*frozen_by_mounts=*/true, made_};
 };
-
-TEST_F(GuardTest, IsToldWhatIsMadeWhereNothingWas) {
-  guard_.remember();
-  ASSERT_GE(guard_.events(), 0);
-  EXPECT_FALSE(guard_.stirred());
-  put(at(".vscode/tasks.json"), "evil");
-  EXPECT_TRUE(guard_.stirred());
-  EXPECT_THAT(guard_.look(), SizeIs(1));
-  EXPECT_FALSE(fs::exists(at(".vscode")));
-  EXPECT_TRUE(guard_.stirred()) << "it was renamed";
-  EXPECT_FALSE(guard_.stirred());
-}
-
-TEST_F(GuardTest, IsToldOfHooksInANewRepository) {
-  guard_.remember();
-  make_repository(".git");
-  EXPECT_TRUE(guard_.stirred());
-  EXPECT_THAT(guard_.look(), IsEmpty());
-  fs::create_directory(at(".git/hooks"));
-  EXPECT_TRUE(guard_.stirred());
-  EXPECT_THAT(guard_.look(), IsEmpty());
-  EXPECT_FALSE(guard_.stirred());
-  put(at(".git/hooks/pre-commit"), "evil");
-  EXPECT_TRUE(guard_.stirred());
-  EXPECT_THAT(guard_.look(), SizeIs(1));
-  EXPECT_FALSE(fs::exists(at(".git/hooks/pre-commit")));
-}
 
 TEST_F(GuardTest, ARepositoryCanBeRemovedWhileItIsLookedAt) {
   make_repository("sub/.git");

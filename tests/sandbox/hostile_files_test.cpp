@@ -224,6 +224,24 @@ TEST_F(HostileFiles, WritesSettingsOfEditorsAndAgentsPresentOrMissing) {
   EXPECT_EQ(contents(workspace() / ".corvid/settings.toml"), "good");
 }
 
+// Again and again, and each time it waits until that is gone: if that took one second, and ten for
+// a repository, it would not get through.
+TEST_F(HostileFiles, MakesWhatIsProtectedWhileItRunsOn) {
+  const std::string once = "mkdir .vscode; echo evil > .vscode/tasks.json; cat .vscode/tasks.json";
+  EXPECT_EQ(free(once).output, "evil\n") << "no harm shown";
+  fs::remove_all(workspace() / ".vscode");
+  deadline_ = std::chrono::seconds(25);
+  const ProcessResult settings = confined(
+      "for i in $(seq 30); do mkdir .vscode; echo evil > .vscode/tasks.json; "
+      "while [ -e .vscode ]; do sleep 0.01; done; done; echo through");
+  EXPECT_THAT(settings.output, HasSubstr("through")) << settings.timed_out;
+  const ProcessResult hooks = confined(
+      "for i in 1 2 3; do mkdir -p $i/.git/{objects,refs,hooks}; echo evil > $i/.git/hooks/x; "
+      "echo ref: refs/heads/main > $i/.git/HEAD; "
+      "while [ -e $i/.git/hooks/x ]; do sleep 0.01; done; done; echo through");
+  EXPECT_THAT(hooks.output, HasSubstr("through")) << hooks.timed_out;
+}
+
 TEST_F(HostileFiles, TakesTheNamesThatWhatIsRefusedWouldGet) {
   expect_not_made(".envrc", "echo evil > .envrc");
   confined(
