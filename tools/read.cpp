@@ -98,9 +98,10 @@ Found find_window(const sandbox::Files& files, const Request& request) {
 
 // With what is escaped in it, here or later.
 std::size_t bytes_shown(std::string_view line) {
+  const std::size_t more = line.size() > kShownOfCutLine ? 100 : 8;  // for what stands around it
   line = utf8_prefix(line, kShownOfCutLine);
   const std::size_t bytes = model::is_utf8(line) ? line.size() : escape_invalid(line).size();
-  return bytes + 3 * static_cast<std::size_t>(std::count(line.begin(), line.end(), '\0')) + 100;
+  return bytes + 3 * static_cast<std::size_t>(std::count(line.begin(), line.end(), '\0')) + more;
 }
 
 // Zeroes, which no text has, as other bytes that cannot be shown.

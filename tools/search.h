@@ -1,7 +1,8 @@
 // Looking through the files of a folder: names by glob, lines by regular expression.
 //
-// Honours .gitignore and .git/info/exclude, skips .git and binary files, and is bounded in files, hits, bytes and time;
-// what was left out is said. Blocking: call through offload. Outcomes are values.
+// Honours .gitignore and .git/info/exclude, skips .git and binary files, and is bounded in files,
+// hits, bytes and time; what was left out is said. Blocking: call through offload. Outcomes are
+// values.
 #pragma once
 
 #include <chrono>

@@ -114,7 +114,7 @@ TEST(GeneratedEdits, AThousandEditsAreRightOrRefused) {
   const std::vector<Lines> files = real_files();
   ASSERT_GT(files.size(), 10u);
   std::mt19937 random(20261122);
-  int right = 0, tolerant = 0, refused = 0, refused_unique = 0;
+  int right = 0, tolerant = 0, as_given = 0, refused = 0, refused_unique = 0;
   for (int round = 0; round < 1000; ++round) {
     Lines file = files[random() % files.size()];
     const auto drift = static_cast<Drift>(random() % static_cast<int>(Drift::count));
@@ -141,22 +141,27 @@ TEST(GeneratedEdits, AThousandEditsAreRightOrRefused) {
     if (result.kind == Replacement::Kind::exact || result.kind == Replacement::Kind::tolerant) {
       ++right;
       tolerant += result.kind == Replacement::Kind::tolerant;
-      const std::string literal =
-          literally_replaced(text, joined(old_seen, end), joined(fresh_seen, end));
-      if (result.kind == Replacement::Kind::exact) {
+      const bool meant = result.text == joined(wanted, end);
+      const bool as_it_stands = old_seen == old && fresh_seen == fresh;
+      if (result.kind == Replacement::Kind::exact && !meant && !as_it_stands) {
+        // What the model took for the old text stands there, too: it gets the text that it gave.
+        const std::string literal =
+            literally_replaced(text, joined(old_seen, end), joined(fresh_seen, end));
         ASSERT_EQ(result.text, literal) << "round " << round;
+        ++as_given;
       } else {
-        ASSERT_EQ(result.text, joined(wanted, end)) << "round " << round;
+        ASSERT_TRUE(meant) << "round " << round << "\n" << result.text;
       }
     } else {
       ++refused;
       refused_unique += result.lines.size() == 1;
     }
   }
-  std::printf("edits: %d right (%d of them tolerant), %d refused, 0 wrong\n", right, tolerant,
-              refused);
+  std::printf("edits: %d right (%d of them tolerant, %d as given), %d refused, 0 wrong\n", right,
+              tolerant, as_given, refused);
   EXPECT_GT(right, 750);
   EXPECT_GT(tolerant, 300);
+  EXPECT_LT(as_given, 40);
   EXPECT_LT(refused_unique, 60);  // a unique place, but an indentation in doubt
 }
 
