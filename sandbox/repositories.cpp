@@ -141,9 +141,10 @@ bool Repositories::restore_one(const fs::path& git, const States& before, bool o
 }
 
 // False: it led to a folder that git would take for a repository and that is not looked after.
-bool Repositories::restore_link(const fs::path& link, const GitFolders& now, bool over) const {
+bool Repositories::restore_link(const fs::path& link, const GitFolders& now, bool over) {
   const Place place = place_of(policy_, link);
   const PathState state = state_of(place, true);
+  if (state.kind == Kind::missing) return true;  // since it was found
   const auto before = links_.find(link);
   if (before != links_.end() && same_contents(before->second, state)) return true;
   const fs::path target = target_of(link, state);
@@ -151,7 +152,9 @@ bool Repositories::restore_link(const fs::path& link, const GitFolders& now, boo
       std::any_of(now.folders.begin(), now.folders.end(),
                   [&](const GitFolders::Folder& one) { return one.path == target; });
   const bool is_new = state.kind == Kind::file && before == links_.end();
-  if (is_new && (looked_after || (!over && !is_repository(target)))) return true;
+  if (is_new && looked_after) return true;
+  // What it leads to may be in the making, or have been made while the search went on.
+  if (is_new && !over && (!is_repository(target) || doubted_.insert(link).second)) return true;
   move_aside(place);
   if (before != links_.end()) put_back(place, before->second);
   return false;

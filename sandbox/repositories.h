@@ -34,7 +34,7 @@ class Repositories {
 
   States states_of(const std::filesystem::path& git) const;
   bool restore_one(const std::filesystem::path& git, const States& before, bool over) const;
-  bool restore_link(const std::filesystem::path& link, const GitFolders& now, bool over) const;
+  bool restore_link(const std::filesystem::path& link, const GitFolders& now, bool over);
   bool may_be_new(const std::filesystem::path& git) const;
   bool is_held(const std::filesystem::path& git) const;
 
@@ -43,6 +43,7 @@ class Repositories {
   std::set<std::filesystem::path> held_;
   std::map<std::string, States> known_;  // by identity
   std::map<std::filesystem::path, PathState> links_;
+  std::set<std::filesystem::path> doubted_;  // new links whose repository a search did not find
   bool complete_ = true;
   std::time_t remembered_ = 0;
 };

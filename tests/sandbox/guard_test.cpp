@@ -61,5 +61,16 @@ TEST_F(GuardTest, AWorktreeCanBeMadeWhileItIsLookedAt) {
   EXPECT_THAT(guard_.restore(/*over=*/true), SizeIs(1));
 }
 
+// A search may have gone by before the repository was there; the next one knows.
+TEST_F(GuardTest, ALinkToARepositoryElsewhereIsSetAside) {
+  const ScratchFolder elsewhere;
+  elsewhere.put("HEAD", "ref: refs/heads/main\n");
+  guard_.remember();
+  put(at("tree/.git"), "gitdir: " + elsewhere.path().string() + "\n");
+  EXPECT_THAT(guard_.restore(/*over=*/false), IsEmpty());
+  EXPECT_THAT(guard_.restore(/*over=*/false), SizeIs(1));
+  EXPECT_FALSE(fs::exists(at("tree/.git")));
+}
+
 }  // namespace
 }  // namespace corvid::sandbox
