@@ -9,6 +9,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
+#include <mutex>
 #include <thread>
 
 #include "sandbox/error.h"
@@ -38,8 +39,12 @@ class Server {
   }
   std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
   int n_connections() const { return n_connections_; }
-  std::string head() const { return head_; }  // after a command that got its answer
+  std::string head() const {  // after a command that got its answer
+    const std::lock_guard lock(mutex_);
+    return head_;
+  }
   void redirect_to(const std::string& url) {  // before the first request
+    const std::lock_guard lock(mutex_);
     answer_ = "HTTP/1.1 302 Found\r\nLocation: " + url + "\r\nContent-Length: 0\r\n\r\n";
   }
 
@@ -52,6 +57,7 @@ class Server {
       boost::system::error_code error;
       std::string head;
       asio::read_until(client, asio::dynamic_buffer(head), "\r\n\r\n", error);
+      const std::lock_guard lock(mutex_);
       head_ = head;
       asio::write(client, asio::buffer(answer_), error);
     }
@@ -61,6 +67,7 @@ class Server {
   tcp::acceptor acceptor_{io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0)};
   std::atomic<bool> stopping_ = false;
   std::atomic<int> n_connections_ = 0;
+  mutable std::mutex mutex_;
   std::string head_, answer_ = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
   std::thread thread_;
 };
