@@ -35,30 +35,26 @@ class EngineThread::Job {
   // What to run next; starts the job the first time. Nothing: the job is finished.
   const std::optional<model::Work>& work(model::Engine& engine) {
     if (!work_ && !finished_) {
-      try {
+      try_to([&] {
         work_ = started_ ? next() : start(engine);
         started_ = true;
         if (!work_) finish(nullptr);
-      } catch (...) {
-        finish(std::current_exception());
-      }
+      });
     }
     return work_;
   }
   void advance() {
     work_.reset();
-    try {
+    try_to([this] {
       follow();
       stepped();
-    } catch (...) {
-      finish(std::current_exception());
-    }
+    });
   }
   // Calls on_done. With no error: with what has been done so far.
   void finish(std::exception_ptr error) {
     if (std::exchange(finished_, true)) return;
     work_.reset();
-    answer(error);
+    answer(std::move(error));
   }
 
  protected:
@@ -92,6 +88,18 @@ class EngineThread::Job {
   const std::shared_ptr<Timeline> timeline_;
 
  private:
+  // What is thrown is the other thread's from here on: nothing of it is left to be freed here.
+  template <class F>
+  void try_to(F&& act) {
+    std::exception_ptr error;
+    try {
+      act();
+      return;
+    } catch (...) {
+      error = std::current_exception();
+    }
+    finish(std::move(error));
+  }
   void follow() {
     if (timeline_->pooled_for) pool_.follow(*timeline_->context);
   }
@@ -154,7 +162,7 @@ class EngineThread::ReplyJob : public Job {
     turn.usage.reused = reused_;
     generation_.reset();
     give_back();
-    if (error) return request_.on_done(std::move(turn), error);
+    if (error) return request_.on_done(std::move(turn), std::move(error));
     request_.on_done(std::move(turn), nullptr);
   }
 
@@ -206,7 +214,7 @@ class EngineThread::SettleJob : public Job {
     if (settled_) cost_ = {};  // stopped before it was complete: the old context stays
     beside_.reset();
     give_back();
-    request_.on_done(cost_, error);
+    request_.on_done(cost_, std::move(error));
   }
 
   SettleRequest request_;

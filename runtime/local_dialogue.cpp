@@ -81,7 +81,7 @@ asio::awaitable<model::Turn> LocalDialogue::reply(OnDelta on_delta) {
     mailbox->put_progress(progress.delta, progress.prefill_fraction);
   };
   request.on_done = [mailbox](model::Turn turn, std::exception_ptr error) {
-    mailbox->put_outcome(std::move(turn), error);
+    mailbox->put_outcome(std::move(turn), std::move(error));
   };
   engine_.submit(timeline_, std::move(request), listener.stop().get_token());
   auto outcome = outcome_of(listener, std::move(on_delta));
@@ -97,7 +97,7 @@ asio::awaitable<Dialogue::SettleCost> LocalDialogue::settle() {
   SettleRequest request;
   request.tokens = transcript_.settled();
   request.on_done = [mailbox](SettleRequest::Cost cost, std::exception_ptr error) {
-    mailbox->put_outcome(cost, error);
+    mailbox->put_outcome(cost, std::move(error));
   };
   engine_.submit(timeline_, std::move(request), listener.stop().get_token());
   auto outcome = outcome_of(listener, nullptr);

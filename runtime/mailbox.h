@@ -45,8 +45,8 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<Outcome>> {
   }
   void put_outcome(Outcome outcome, std::exception_ptr error) {
     std::lock_guard lock(mutex_);
-    mail_.error = error;
     if (!error) mail_.outcome = std::move(outcome);
+    mail_.error = std::move(error);
     ring();
   }
 

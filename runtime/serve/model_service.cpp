@@ -199,7 +199,7 @@ RunningReply::RunningReply(const asio::any_io_executor& io, ModelService& servic
     if (!stop_texts.found().empty()) std::stop_source(stop).request_stop();
   };
   job.on_done = [box = box_](model::Turn turn, std::exception_ptr error) {
-    box->put_outcome(std::move(turn), error);
+    box->put_outcome(std::move(turn), std::move(error));
   };
   service.engine_.submit(service.engine_.pooled_timeline(owner), std::move(job), stop.get_token());
 }
