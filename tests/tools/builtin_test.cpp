@@ -28,6 +28,24 @@ class BuiltinTest : public testing::Test {
     return finish(io_, toolbox_.run({{"call 1", name, arguments.dump()}}, context_, {}))[0].text;
   }
 
+  // What `read` gives of a file, page after page.
+  std::string read_to_the_end(const std::string& path, int most_pages) {
+    std::string joined;
+    int offset = 1, pages = 0;
+    while (offset > 0 && ++pages < most_pages) {
+      const std::string page = call("read", {{"path", path}, {"offset", offset}});
+      EXPECT_THAT(page, HasSubstr("\n[lines " + std::to_string(offset) + "-"));
+      EXPECT_LE(page.size(), context_.result_budget_bytes);
+      std::istringstream lines(page);
+      for (std::string line; std::getline(lines, line);) {
+        if (line[0] != '[') joined += line.substr(line.find('\t') + 1) + "\n";
+      }
+      const std::size_t at = page.find("go on with offset ");
+      offset = at == page.npos ? 0 : std::stoi(page.substr(at + 18));
+    }
+    return joined;
+  }
+
   ScratchFolder folder_, spill_;
   asio::io_context io_;
   asio::thread_pool pool_{2};
@@ -218,21 +236,10 @@ TEST_F(BuiltinTest, ReadNumbersTheLines) {
 }
 
 TEST_F(BuiltinTest, ReadPagesALongFileToItsEnd) {
-  std::string file, joined;
+  std::string file;
   for (int i = 1; i <= 20'000; ++i) file += "line " + std::to_string(i) + "\n";
   folder_.put("long.txt", file);
-  int offset = 1, pages = 0;
-  while (offset > 0 && ++pages < 100) {
-    const std::string page = call("read", {{"path", "long.txt"}, {"offset", offset}});
-    EXPECT_LE(page.size(), context_.result_budget_bytes);
-    std::istringstream lines(page);
-    for (std::string line; std::getline(lines, line);) {
-      if (line[0] != '[') joined += line.substr(line.find('\t') + 1) + "\n";
-    }
-    const std::size_t at = page.find("go on with offset ");
-    offset = at == page.npos ? 0 : std::stoi(page.substr(at + 18));
-  }
-  EXPECT_EQ(joined, file);
+  EXPECT_EQ(read_to_the_end("long.txt", 100), file);
 }
 
 TEST_F(BuiltinTest, ReadBoundsHugeBinaryAndSparseFiles) {
@@ -306,21 +313,9 @@ TEST_F(BuiltinTest, ReadPagesAnOutputThatIsNoText) {
   const std::string marker = "all of it is in ";
   const std::size_t start = made.find(marker) + marker.size();
   const std::string spill = made.substr(start, made.find(" ...]", start) - start);
-  int offset = 1, pages = 0;
-  std::string joined, wanted;
+  std::string wanted;
   for (int i = 1; i <= 3000; ++i) wanted += std::to_string(i) + " \\x00\\x00\\xff\n";
-  while (offset > 0 && ++pages < 1000) {
-    const std::string page = call("read", {{"path", spill}, {"offset", offset}});
-    ASSERT_THAT(page, HasSubstr("\n[lines " + std::to_string(offset) + "-"));
-    EXPECT_LE(page.size(), context_.result_budget_bytes);
-    std::istringstream lines(page);
-    for (std::string line; std::getline(lines, line);) {
-      if (line[0] != '[') joined += line.substr(line.find('\t') + 1) + "\n";
-    }
-    const std::size_t at = page.find("go on with offset ");
-    offset = at == page.npos ? 0 : std::stoi(page.substr(at + 18));
-  }
-  EXPECT_EQ(joined, wanted);
+  EXPECT_EQ(read_to_the_end(spill, 1000), wanted);
 }
 
 // --- search --------------------------------------------------------------------------------------
