@@ -55,8 +55,10 @@ asio::awaitable<tools::Verdict> Approvals::decide(tools::Request request) {
   const std::string key = request.key;
   const Answer answer = co_await ask_(std::move(request));
   if (answer == Answer::always) always_.insert(key);
-  if (answer == Answer::never) never_.insert(key);
-  if (answer == Answer::never) co_return refusal(kNever);
+  if (answer == Answer::never) {
+    never_.insert(key);
+    co_return refusal(kNever);
+  }
   if (answer == Answer::no) co_return refusal("The user was asked and said no.");
   co_return tools::Verdict{true, {}, answer == Answer::always};
 }
