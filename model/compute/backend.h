@@ -24,8 +24,9 @@ namespace corvid::model {
 
 // What the model's file asks for. `exact`: everything is computed and cached in f32, as it is when
 // all weights are F32; others are converted. `fast`: f16 latents, int8 index keys after a Hadamard
-// rotation, int8 or bf16 activations.
-enum class Precision { exact, fast };
+// rotation, int8 or bf16 activations. `fine`: the same with index keys in f32, for weights whose
+// own rounding is below that of int8 keys, so that these would decide which tokens are selected.
+enum class Precision { exact, fine, fast };
 
 // Weights: `count` matrices (heads, experts) of `rows` x `columns`; y[rows] = W x[columns].
 struct Matrix {

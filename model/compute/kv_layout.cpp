@@ -19,33 +19,33 @@ std::size_t round_up(std::size_t n, std::size_t to) {
 
 KvLayout::KvLayout(const KvShape& kv_shape, Precision precision)
     : shape(kv_shape),
-      exact(precision == Precision::exact),
+      exact_rows(precision == Precision::exact),
+      exact_keys(precision != Precision::fast),
       width(static_cast<int>(round_up(shape.latent + shape.rope, 16))),
-      value_bytes(exact ? 4 : 2),
-      key_value_bytes(exact ? 4 : 1) {
-  if (!exact && !std::has_single_bit(static_cast<unsigned>(std::max(shape.index, 1)))) {
+      value_bytes(exact_rows ? 4 : 2),
+      key_value_bytes(exact_keys ? 4 : 1) {
+  if (!exact_keys && !std::has_single_bit(static_cast<unsigned>(std::max(shape.index, 1)))) {
     throw ModelError("index keys of " + std::to_string(shape.index) +
                      " values: only powers of two can be rotated");
   }
   keys_at = round_up(kPageTokens * row_bytes(), kLine);
   scales_at = keys_at + round_up(kPageTokens * key_bytes(), kLine);
-  const bool scales = !exact && shape.index > 0;
-  layer_bytes = scales_at + (scales ? kPageTokens * sizeof(float) : 0);
+  layer_bytes = scales_at + (has_scales() ? kPageTokens * sizeof(float) : 0);
 }
 
 std::size_t KvLayout::key_at(int slot, int i) const {
-  if (exact) return (static_cast<std::size_t>(i) * kPageTokens + slot) * sizeof(float);
+  if (exact_keys) return (static_cast<std::size_t>(i) * kPageTokens + slot) * sizeof(float);
   return (static_cast<std::size_t>(i) / 4 * kPageTokens + slot) * 4 + i % 4;
 }
 
 std::string KvLayout::format() const {
-  return (exact ? "f32 " : "f16+i8 ") + std::to_string(shape.layers) + "x(" +
-         std::to_string(shape.latent) + "+" + std::to_string(shape.rope) + "+" +
-         std::to_string(shape.index) + ")";
+  const char* const types = exact_rows ? "f32 " : exact_keys ? "f16+f32 " : "f16+i8 ";
+  return types + std::to_string(shape.layers) + "x(" + std::to_string(shape.latent) + "+" +
+         std::to_string(shape.rope) + "+" + std::to_string(shape.index) + ")";
 }
 
 std::size_t KvLayout::bytes(int n_tokens) const {
-  const std::size_t scale = !exact && shape.index > 0 ? sizeof(float) : 0;
+  const std::size_t scale = has_scales() ? sizeof(float) : 0;
   const std::size_t latent = (shape.latent + shape.rope) * value_bytes;
   return n_tokens * shape.layers * (latent + key_bytes() + scale);
 }
@@ -59,7 +59,7 @@ void KvLayout::read(const std::byte* page, int n_tokens, std::byte* out) const {
       for (int i = 0; i < shape.index; ++i, out += key_value_bytes) {
         std::memcpy(out, page + keys_at + key_at(t, i), key_value_bytes);
       }
-      if (exact || shape.index == 0) continue;
+      if (!has_scales()) continue;
       std::memcpy(out, page + scales_at + t * sizeof(float), sizeof(float));
       out += sizeof(float);
     }
@@ -75,7 +75,7 @@ void KvLayout::write(std::byte* page, int n_tokens, const std::byte* in) const {
       for (int i = 0; i < shape.index; ++i, in += key_value_bytes) {
         std::memcpy(page + keys_at + key_at(t, i), in, key_value_bytes);
       }
-      if (exact || shape.index == 0) continue;
+      if (!has_scales()) continue;
       std::memcpy(page + scales_at + t * sizeof(float), in, sizeof(float));
       in += sizeof(float);
     }

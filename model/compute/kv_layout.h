@@ -4,6 +4,7 @@
 // exact: latents and keys f32. fast: latents f16 (normed, so far from its limits, and 8
 // times as fine as bf16); keys rotated by a Hadamard matrix (which leaves
 // their products with rotated queries unchanged and spreads outliers), then int8 with a scale each.
+// fine: latents f16, keys f32.
 // Plain values. Throws ModelError for a shape that cannot be cached.
 #pragma once
 
@@ -19,13 +20,14 @@ struct KvLayout {
   KvLayout(const KvShape& shape, Precision precision);
 
   KvShape shape;
-  bool exact = true;
+  bool exact_rows = true, exact_keys = true;  // f32
   int width = 0;  // of a cached row: latent + rope, padded to 16 with zeros
   std::size_t value_bytes = 0, key_value_bytes = 0;
-  // Within a layer: rows [kPageTokens][width]; keys, exact: f32 [index][kPageTokens], fast: u8
-  // [index / 4][kPageTokens][4] = code + 128; scales, fast: f32 [kPageTokens].
+  // Within a layer: rows [kPageTokens][width]; keys, exact: f32 [index][kPageTokens], else: u8
+  // [index / 4][kPageTokens][4] = code + 128; their scales: f32 [kPageTokens].
   std::size_t keys_at = 0, scales_at = 0, layer_bytes = 0;
 
+  bool has_scales() const { return !exact_keys && shape.index > 0; }
   std::size_t row_bytes() const { return width * value_bytes; }
   std::size_t key_bytes() const { return shape.index * key_value_bytes; }
   std::size_t page_bytes() const { return layer_bytes * shape.layers; }

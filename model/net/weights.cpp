@@ -4,6 +4,7 @@
 #include <string>
 
 #include "model/error.h"
+#include "model/files/quant_blocks.h"
 
 namespace corvid::model {
 namespace {
@@ -179,10 +180,13 @@ Weights load_weights(const GgufFile& file, const Config& config, Backend& backen
 }
 
 Precision precision_of(const GgufFile& file) {
+  Precision precision = Precision::exact;
   for (const TensorView& tensor : file.tensors()) {
-    if (tensor.ne.size() > 1 && tensor.type != Type::f32) return Precision::fast;
+    if (tensor.ne.size() < 2 || tensor.type == Type::f32) continue;
+    if (is_quantized(tensor.type)) return Precision::fast;
+    precision = Precision::fine;
   }
-  return Precision::exact;
+  return precision;
 }
 
 }  // namespace corvid::model

@@ -46,7 +46,7 @@ struct Weights {
 Weights load_weights(const GgufFile& file, const Config& config, Backend& backend,
                      const std::function<void(double)>& on_progress);
 
-// exact when every matrix of the file is F32.
+// exact when every matrix of the file is F32, fine when none of them is quantised.
 Precision precision_of(const GgufFile& file);
 
 }  // namespace corvid::model

@@ -233,9 +233,11 @@ TEST_P(CpuBackendTest, ARowChoosesTheSameTokensAloneAsInABatch) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Precisions, CpuBackendTest,
-                         ::testing::Values(Precision::exact, Precision::fast),
+                         ::testing::Values(Precision::exact, Precision::fine, Precision::fast),
                          [](const auto& info) {
-                           return info.param == Precision::exact ? "exact" : "fast";
+                           return info.param == Precision::exact  ? "exact"
+                                  : info.param == Precision::fine ? "fine"
+                                                                  : "fast";
                          });
 
 // Source of the bound: the engine's own target for the fast path.

@@ -3,6 +3,7 @@
 
 #include "model/compute/make_backend.h"
 #include "model/engine.h"
+#include "model/net/weights.h"
 #include "tests/model/gguf_writer.h"
 #include "tests/model/random_models.h"
 
@@ -82,7 +83,11 @@ TEST_P(FastPath, ChoosesTheTokensThatAnF32EvaluationDoes) {
   }
   RecordProperty("recall", std::to_string(double(both) / double(all)));
   EXPECT_GE(double(both) / double(all), 0.99);
-  EXPECT_LT(both, all);  // they are two computations
+  if (precision_of(*file) == Precision::fast) {
+    EXPECT_LT(both, all);  // they are two computations
+  } else {
+    EXPECT_EQ(both, all);  // keys of 8 bits would miss some
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, FastPath,

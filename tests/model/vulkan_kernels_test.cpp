@@ -397,8 +397,10 @@ TEST_F(VulkanKernels, StoreSelectAndAttendInF32) {
 // The caches of both round to 16 and 8 bits in the same way; a rounding may still fall otherwise.
 TEST_F(VulkanKernels, StoreSelectAndAttendWithShortCaches) {
   for (const Shape& shape : kShapes) {
-    expect_equal([&](Bench& bench) { return attended(bench, shape, 20, 2); }, Precision::fast,
-                 Precision::fast, 1e-3f);
+    for (const Precision precision : {Precision::fine, Precision::fast}) {
+      expect_equal([&](Bench& bench) { return attended(bench, shape, 20, 2); }, precision,
+                   precision, 1e-3f);
+    }
   }
 }
 
@@ -615,7 +617,7 @@ TEST_F(VulkanKernels, NarrowKeepsRowsAndWhatBelongsToThem) {
 
 TEST_F(VulkanKernels, PagesAreCopiedAndGoToTheCpuAndBack) {
   const KvShape shape{.layers = 3, .latent = 20, .rope = 8, .index = 16};
-  for (Precision precision : {Precision::exact, Precision::fast}) {
+  for (Precision precision : {Precision::exact, Precision::fine, Precision::fast}) {
     Bench gpu_bench(*gpu(), precision), cpu_bench("cpu", precision);
     Backend &a = gpu_bench.backend(), &b = cpu_bench.backend();
     for (Backend* backend : {&a, &b}) {

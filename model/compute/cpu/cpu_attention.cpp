@@ -45,7 +45,7 @@ void CpuBackend::store(const KvRows& rows) {
       if (shape.index == 0) continue;
       normalize(row(rows.index_key, i), rows.index_norm, shape.index, key);
       turn(key, rows.rope, i, rows.index_pairs);
-      if (precision_ == Precision::fast) hadamard(key, shape.index);
+      if (!pages_.layout().exact_keys) hadamard(key, shape.index);
       pages_.put_key(page, rows.layer, slot, key);
     }
   });

@@ -51,7 +51,8 @@ void CpuBackend::select(const IndexQuery& query) {
   }
 }
 
-// Query `slot`: rotated and, in fast precision, encoded; its scale goes into the head's weight.
+// Query `slot`: turned and, for int8 keys, rotated and encoded; its scale goes into the head's
+// weight.
 void CpuBackend::prepare_index_query(const IndexQuery& query, int i, int slot) {
   const int width = pages_.shape().index;
   for (int h = 0; h < query.heads; ++h) {
@@ -60,7 +61,7 @@ void CpuBackend::prepare_index_query(const IndexQuery& query, int i, int slot) {
     std::memcpy(q, row(query.query, i) + h * width, width * sizeof(float));
     turn(q, query.rope, i, query.pairs);
     index_weights_[at] = row(query.weights, i)[h] * query.weight_scale;
-    if (precision_ == Precision::exact) continue;
+    if (pages_.layout().exact_keys) continue;
     hadamard(q, width);
     float largest = 0;
     for (int j = 0; j < width; ++j) largest = std::max(largest, std::fabs(q[j]));
@@ -82,7 +83,7 @@ void CpuBackend::score_page(const IndexQuery& query, int slot, const Row& row, i
   const int width = pages_.shape().index;
   const std::size_t at = static_cast<std::size_t>(slot) * query.heads;
   const std::byte* keys = pages_.keys(row.pages[page], query.layer);
-  if (precision_ == Precision::exact) {
+  if (pages_.layout().exact_keys) {
     kernels_.index_f32(index_query_.data() + at * width, index_weights_.data() + at, query.heads,
                        width, reinterpret_cast<const float*>(keys), out);
   } else {

@@ -30,7 +30,7 @@ void KvPages::copy(int from, int to) {
 void KvPages::put_row(int page, int layer, int slot, const float* values) {
   std::byte* row = at(page, layer) + slot * layout_.row_bytes();
   const int n = shape().latent + shape().rope;
-  if (layout_.exact) {
+  if (layout_.exact_rows) {
     std::memcpy(row, values, n * sizeof(float));
     return;
   }
@@ -40,14 +40,14 @@ void KvPages::put_row(int page, int layer, int slot, const float* values) {
 
 void KvPages::get_row(int page, int layer, int slot, float* values) const {
   const std::byte* row = this->row(page, layer, slot);
-  dequantize_row(layout_.exact ? Type::f32 : Type::f16, row,
+  dequantize_row(layout_.exact_rows ? Type::f32 : Type::f16, row,
                  {values, static_cast<std::size_t>(width())});
 }
 
 void KvPages::put_key(int page, int layer, int slot, const float* key) {
   std::byte* keys = at(page, layer) + layout_.keys_at;
   const int n = shape().index;
-  if (layout_.exact) {
+  if (layout_.exact_keys) {
     for (int i = 0; i < n; ++i) std::memcpy(keys + layout_.key_at(slot, i), key + i, 4);
     return;
   }

@@ -40,7 +40,7 @@ class KvPages {
 
   void put_row(int page, int layer, int slot, const float* values);  // [latent + rope]
   void get_row(int page, int layer, int slot, float* values) const;  // [width]
-  void put_key(int page, int layer, int slot, const float* key);     // [index]; fast: rotated
+  void put_key(int page, int layer, int slot, const float* key);     // [index]; if int8: rotated
 
  private:
   std::byte* at(int page, int layer) const { return pages_[page] + layer * layout_.layer_bytes; }

@@ -46,10 +46,11 @@ std::vector<Number> VulkanBackend::format_constants(Type type, Type other) const
   return constants;
 }
 
-// Constants 0 to 6 of kernels that know the cache; see cache.glsl.
+// Constants 0 to 7 of kernels that know the cache; see cache.glsl.
 std::vector<Number> VulkanBackend::cache_constants() const {
   const KvShape& shape = layout_.shape;
-  return {layout_.exact,
+  return {layout_.exact_rows,
+          layout_.exact_keys,
           static_cast<Number>(shape.latent),
           static_cast<Number>(shape.rope),
           static_cast<Number>(shape.index),

@@ -14,8 +14,8 @@
 #include "subgroup.glsl"
 
 layout(local_size_x = 128) in;
-layout(constant_id = 7) const bool kSelected = false;
-layout(constant_id = 8) const uint kHeads = 8;
+layout(constant_id = 8) const bool kSelected = false;
+layout(constant_id = 9) const uint kHeads = 8;
 
 layout(push_constant) uniform Push {
   Rows rows;
@@ -47,7 +47,7 @@ shared float largest[kHeads], sum[kHeads], shrink[kHeads];
 
 // Four values of a token's row.
 vec4 cached(Words page, uint row, uint quad) {
-  if (kExact) {
+  if (kExactRows) {
     const uint at = row + 4 * quad;
     return uintBitsToFloat(uvec4(page.v[at], page.v[at + 1], page.v[at + 2], page.v[at + 3]));
   }

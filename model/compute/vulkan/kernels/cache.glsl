@@ -2,16 +2,17 @@
 //   latents [64][kWidth] f32, or f16 in pairs
 //   keys    [kIndex][64] f32, or u8 [kIndex / 4][64][4] = code + 128, and f32 scales [64]
 
-layout(constant_id = 0) const bool kExact = true;  // f32 throughout
-layout(constant_id = 1) const uint kLatent = 512;
-layout(constant_id = 2) const uint kRope = 64;
-layout(constant_id = 3) const uint kIndex = 0;
-layout(constant_id = 4) const uint kWidth = 576;  // latent + rope, padded
-layout(constant_id = 5) const uint kKeysAt = 0;   // in words, of a layer of a page
-layout(constant_id = 6) const uint kScalesAt = 0;
+layout(constant_id = 0) const bool kExactRows = true;  // f32
+layout(constant_id = 1) const bool kExactKeys = true;
+layout(constant_id = 2) const uint kLatent = 512;
+layout(constant_id = 3) const uint kRope = 64;
+layout(constant_id = 4) const uint kIndex = 0;
+layout(constant_id = 5) const uint kWidth = 576;  // latent + rope, padded
+layout(constant_id = 6) const uint kKeysAt = 0;   // in words, of a layer of a page
+layout(constant_id = 7) const uint kScalesAt = 0;
 
 const uint kPageTokens = 64;
-const uint kRowWords = kExact ? kWidth : kWidth / 2;
+const uint kRowWords = kExactRows ? kWidth : kWidth / 2;
 
 // Rotates pair i: (2 i, 2 i + 1), or (i, i + kRope / 2) if half_split.
 uvec2 rope_pair(uint i, bool half_split) {

@@ -51,7 +51,7 @@ void main() {
   const uint position = page_index * kPageTokens + slot;
   if (r.position < p.top_k || position > r.position) return;
   Words page = p.pages.v[r.first_page + page_index];
-  const uint keys = p.layer_at + kKeysAt + slot, words = kExact ? kIndex : kIndex / 4;
+  const uint keys = p.layer_at + kKeysAt + slot, words = kExactKeys ? kIndex : kIndex / 4;
   float score = 0;
   for (uint first = 0; first < p.heads; first += kHeads) {
     const uint n = min(kHeads, p.heads - first), query = (i * p.heads + first) * words;
@@ -62,7 +62,7 @@ void main() {
       const uint key = page.v[keys + j * kPageTokens];
       [[unroll]] for (uint h = 0; h < kHeads; ++h) {
         const uint q = p.query.v[query + min(h, n - 1) * words + j];
-        if (kExact) {
+        if (kExactKeys) {
           dots[h] += uintBitsToFloat(q) * uintBitsToFloat(key);
         } else {
           codes[h] += dot_of_bytes(q, key ^ 0x80808080);
@@ -71,10 +71,10 @@ void main() {
     }
     [[unroll]] for (uint h = 0; h < kHeads; ++h) {
       if (h >= n) continue;
-      const float dot_product = kExact ? dots[h] : float(codes[h]);
+      const float dot_product = kExactKeys ? dots[h] : float(codes[h]);
       score += p.factors.v[i * p.heads + first + h] * max(dot_product, 0);
     }
   }
-  if (!kExact) score *= uintBitsToFloat(page.v[p.layer_at + kScalesAt + slot]);
+  if (!kExactKeys) score *= uintBitsToFloat(page.v[p.layer_at + kScalesAt + slot]);
   p.scores.v[i * p.scores_stride + position] = score;
 }

@@ -13,9 +13,9 @@
 #include "cache.glsl"
 #include "group.glsl"
 
-layout(constant_id = 7) const bool kHalfSplit = true;  // pairs of the index key
-layout(constant_id = 8) const bool kStores = true;
-layout(constant_id = 9) const bool kQueryHalfSplit = true;
+layout(constant_id = 8) const bool kHalfSplit = true;  // pairs of the index key
+layout(constant_id = 9) const bool kStores = true;
+layout(constant_id = 10) const bool kQueryHalfSplit = true;
 
 layout(push_constant) uniform Push {
   Rows rows;
@@ -50,10 +50,10 @@ void normalize_latent(uint row) {
 }
 
 void write_latent(Words page, uint slot) {
-  const uint n = kExact ? kLatent + kRope : (kLatent + kRope) / 2;
+  const uint n = kExactRows ? kLatent + kRope : (kLatent + kRope) / 2;
   for (uint i = thread_number(); i < n; i += kThreads) {
     const uint at = p.layer_at + slot * kRowWords + i;
-    if (kExact) {
+    if (kExactRows) {
       page.v[at] = floatBitsToUint(values[i]);
     } else {
       const vec2 pair = vec2(values[2 * i], values[2 * i + 1]);
@@ -106,7 +106,7 @@ uint packed(uvec4 bytes) {
 
 void write_key(Words page, uint slot) {
   const uint thread = thread_number(), at = p.layer_at + kKeysAt + slot;
-  if (kExact) {
+  if (kExactKeys) {
     for (uint i = thread; i < kIndex; i += kThreads) {
       page.v[at + i * kPageTokens] = floatBitsToUint(values[i]);
     }
@@ -140,7 +140,7 @@ void store_row(uint row, Row r) {
   barrier();
   turn_values(p.angles, r.position, kHalfSplit);
   barrier();
-  if (!kExact) hadamard(kIndex);
+  if (!kExactKeys) hadamard(kIndex);
   write_key(page, slot);
 }
 
@@ -152,7 +152,7 @@ void prepare_query(uint row, Row r, uint head) {
   turn_values(p.angles, r.position, kQueryHalfSplit);
   barrier();
   float factor = p.weights.v[row * padded(p.heads) + head] * p.weight_scale;
-  if (kExact) {
+  if (kExactKeys) {
     for (uint i = thread; i < kIndex; i += kThreads) {
       p.turned.v[out_head * kIndex + i] = floatBitsToUint(values[i]);
     }
