@@ -30,7 +30,7 @@ KvLayout::KvLayout(const KvShape& kv_shape, Precision precision)
   }
   keys_at = round_up(kPageTokens * row_bytes(), kLine);
   scales_at = keys_at + round_up(kPageTokens * key_bytes(), kLine);
-  layer_bytes = scales_at + (has_scales() ? kPageTokens * sizeof(float) : 0);
+  layer_bytes = scales_at + kPageTokens * scale_bytes();
 }
 
 std::size_t KvLayout::key_at(int slot, int i) const {
@@ -45,9 +45,8 @@ std::string KvLayout::format() const {
 }
 
 std::size_t KvLayout::bytes(int n_tokens) const {
-  const std::size_t scale = has_scales() ? sizeof(float) : 0;
   const std::size_t latent = (shape.latent + shape.rope) * value_bytes;
-  return n_tokens * shape.layers * (latent + key_bytes() + scale);
+  return n_tokens * shape.layers * (latent + key_bytes() + scale_bytes());
 }
 
 void KvLayout::read(const std::byte* page, int n_tokens, std::byte* out) const {
@@ -59,9 +58,8 @@ void KvLayout::read(const std::byte* page, int n_tokens, std::byte* out) const {
       for (int i = 0; i < shape.index; ++i, out += key_value_bytes) {
         std::memcpy(out, page + keys_at + key_at(t, i), key_value_bytes);
       }
-      if (!has_scales()) continue;
-      std::memcpy(out, page + scales_at + t * sizeof(float), sizeof(float));
-      out += sizeof(float);
+      std::memcpy(out, page + scales_at + t * scale_bytes(), scale_bytes());
+      out += scale_bytes();
     }
   }
 }
@@ -75,9 +73,8 @@ void KvLayout::write(std::byte* page, int n_tokens, const std::byte* in) const {
       for (int i = 0; i < shape.index; ++i, in += key_value_bytes) {
         std::memcpy(page + keys_at + key_at(t, i), in, key_value_bytes);
       }
-      if (!has_scales()) continue;
-      std::memcpy(page + scales_at + t * sizeof(float), in, sizeof(float));
-      in += sizeof(float);
+      std::memcpy(page + scales_at + t * scale_bytes(), in, scale_bytes());
+      in += scale_bytes();
     }
   }
 }

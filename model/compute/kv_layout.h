@@ -27,9 +27,9 @@ struct KvLayout {
   // [index / 4][kPageTokens][4] = code + 128; their scales: f32 [kPageTokens].
   std::size_t keys_at = 0, scales_at = 0, layer_bytes = 0;
 
-  bool has_scales() const { return !exact_keys && shape.index > 0; }
   std::size_t row_bytes() const { return width * value_bytes; }
   std::size_t key_bytes() const { return shape.index * key_value_bytes; }
+  std::size_t scale_bytes() const { return exact_keys || shape.index == 0 ? 0 : sizeof(float); }
   std::size_t page_bytes() const { return layer_bytes * shape.layers; }
   // Of value i of the key in a slot, within a layer's keys.
   std::size_t key_at(int slot, int i) const;

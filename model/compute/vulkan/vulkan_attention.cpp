@@ -68,12 +68,12 @@ void VulkanBackend::keep_rows(const KvRows* rows, const IndexQuery* query, int f
   commands_.dispatch(pipelines_.get(Kernel::store, constants), push,
                      {Number(rows != nullptr) + push.heads, Number(n)});
   const KvShape& shape = layout_.shape;
-  const int words_per_key = layout_.exact_keys ? shape.index : shape.index / 4 + 1;
+  const std::int64_t words_per_key = (layout_.key_bytes() + layout_.scale_bytes()) / 4;
   if (rows) {
     count_floats(n * std::int64_t{shape.latent + 3 * shape.rope + shape.index} + shape.latent);
     count_floats(n * static_cast<std::int64_t>((shape.latent + shape.rope) * layout_.value_bytes) /
                  4);
-    if (keys) count_floats(n * std::int64_t{words_per_key} + 2 * shape.index);
+    if (keys) count_floats(n * words_per_key + 2 * shape.index);
   }
   count_floats(n * std::int64_t{push.heads} * (shape.index + 1 + words_per_key));
 }
@@ -141,12 +141,12 @@ void VulkanBackend::select_rows(const KvRows* stored, const IndexQuery& query, i
         Number(query.top_k), scores_stride};
   commands_.barrier();
   commands_.dispatch(pipelines_.get(Kernel::top_k, {}), top, {Number(n)});
-  const std::int64_t query_words = heads * (layout_.exact_keys ? index : index / 4) + heads;
+  const std::int64_t query_words =
+      heads * static_cast<std::int64_t>(layout_.key_bytes() / 4) + heads;
   for (int i = first; i < first + n; ++i) {
     const std::int64_t tokens = batch_.position(i) + 1;
     if (tokens <= query.top_k) continue;
-    const auto key_bytes =
-        static_cast<std::int64_t>(layout_.key_bytes() + (layout_.has_scales() ? 4 : 0));
+    const auto key_bytes = static_cast<std::int64_t>(layout_.key_bytes() + layout_.scale_bytes());
     count_cache(tokens * key_bytes, tokens * key_bytes);
     count_floats(query_words + 2 * tokens + query.top_k);
     traffic_.operations += 2 * tokens * heads * index;
