@@ -156,7 +156,7 @@ class CpuBackend : public Backend {
 
   void route(const Tensor& x, const Router& router);
   void run_ffn(const Tensor& x, std::span<const FfnJob> jobs);
-  void gate_group(const FfnJob& job, int group);
+  void gate_groups(const FfnJob& job, int group, int n_groups);
   void add_down(const Tensor& x, const FfnJob& job, int panel, int n_panels);
 
   Team team_;

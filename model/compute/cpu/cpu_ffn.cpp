@@ -191,7 +191,7 @@ void CpuBackend::run_ffn(const Tensor& x, std::span<const FfnJob> jobs) {
     }
   }
   team_.each(static_cast<int>(pieces.size()), [&](int i, int) {
-    for (int g = 0; g < pieces[i].n; ++g) gate_group(*pieces[i].job, pieces[i].first + g);
+    gate_groups(*pieces[i].job, pieces[i].first, pieces[i].n);
   });
 
   const int panels = packed(jobs[0].ffn->down).panels();
@@ -202,37 +202,33 @@ void CpuBackend::run_ffn(const Tensor& x, std::span<const FfnJob> jobs) {
   });
 }
 
-// hidden[pair][32 values of group] = weight * silu(gate x) * (up x), for all pairs of a job.
-void CpuBackend::gate_group(const FfnJob& job, int group) {
+// hidden[pair][32 values of a group] = weight * silu(gate x) * (up x), for `n_groups` groups of all
+// pairs of a job.
+void CpuBackend::gate_groups(const FfnJob& job, int group, int n_groups) {
   const PackedMatrix& gate = packed(job.ffn->gate);
   const PackedMatrix& up = packed(job.ffn->up);
   const bool codes = is_quantized(packed(job.ffn->down).type());
-  const int panel = 2 * group, n_panels = std::min(2, gate.panels() - panel);
-  const int n = std::min(kBlock, gate.rows() - group * kBlock);
-  const int width = n_panels * kPanelRows;
   float gates[kRows * 2 * kBlock];  // [row][width of gate, width of up]
-  float* const ups = gates + width;
-  for (int first = 0; first < job.n_pairs; first += kRows) {
-    const int n_rows = std::min(kRows, job.n_pairs - first);
-    const int pair = job.first_pair + first;
-    const int* const rows = pair_row_.data() + pair;
-    if (gate.type() == up.type()) {  // in one call, which has twice as many reads in flight
-      const std::byte* panels[kMaxPanels];
-      for (int p = 0; p < n_panels; ++p) {
-        panels[p] = gate.panel(job.expert, panel + p);
-        panels[n_panels + p] = up.panel(job.expert, panel + p);
-      }
-      kernels_.multiply[static_cast<int>(gate.type())](
-          panels, 2 * n_panels, gate.columns(), input_.input(), rows, n_rows, gates, 2 * width);
-    } else {
+  // Of a single row as many groups as there is room for: long reads, first of gate and then of up.
+  const int at_once = job.n_pairs == 1 ? kRows : 1;
+  for (int g = group; g < group + n_groups; g += at_once) {
+    const int some = std::min(at_once, group + n_groups - g), panel = 2 * g;
+    const int n_panels = std::min(2 * some, gate.panels() - panel);
+    const int n = std::min(some * kBlock, gate.rows() - g * kBlock);
+    const int width = n_panels * kPanelRows;
+    float* const ups = gates + width;
+    for (int first = 0; first < job.n_pairs; first += kRows) {
+      const int n_rows = std::min(kRows, job.n_pairs - first);
+      const int pair = job.first_pair + first;
+      const int* const rows = pair_row_.data() + pair;
       multiply(gate, job.expert, panel, n_panels, input_.input(), rows, n_rows, gates, 2 * width);
       multiply(up, job.expert, panel, n_panels, input_.input(), rows, n_rows, ups, 2 * width);
-    }
-    for (int i = 0; i < n_rows; ++i) {
-      float* const gated = gates + i * 2 * width;
-      float* out = codes ? gated : hidden_.values(pair + i) + group * kBlock;
-      kernels_.gate(gated, ups + i * 2 * width, pair_weight_[pair + i], n, out);
-      if (codes) hidden_.encode(kernels_, pair + i, group * kBlock, kBlock, out);
+      for (int i = 0; i < n_rows; ++i) {
+        float* const gated = gates + i * 2 * width;
+        float* out = codes ? gated : hidden_.values(pair + i) + g * kBlock;
+        kernels_.gate(gated, ups + i * 2 * width, pair_weight_[pair + i], n, out);
+        if (codes) hidden_.encode(kernels_, pair + i, g * kBlock, n, out);
+      }
     }
   }
 }

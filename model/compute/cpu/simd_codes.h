@@ -23,8 +23,9 @@
 
 namespace corvid::model {
 
-// What the processor's own prefetching reads too late at the seams of panels, bytes ahead.
-inline constexpr int kAhead = 2048;
+// How far ahead of a single row's sums the panels are fetched, in bytes. Panels follow each other in
+// memory; the processor's own prefetching starts anew at every page.
+inline constexpr int kAhead = 4096;
 
 // A chunk of a panel as it lies in memory (panels.h); the next chunk follows it.
 template <class V, Type type>
@@ -294,9 +295,7 @@ inline void multiply_panels(const std::byte* const* panels, int columns, const M
   constexpr PanelFormat f = panel_format(type);
   Packed<V, type> packed[P];
   for (int p = 0; p < P; ++p) packed[p].chunk = panels[p];
-  if constexpr (P > 2) {
-    codes_tiles<V, 1, P>(packed, 0, columns / kBlock, all, 0);
-  } else if constexpr (type == Type::q8_0 && V::kUnsignedLevels) {
+  if constexpr (type == Type::q8_0 && V::kUnsignedLevels) {
     all_tiles<V, P>(packed, 0, columns / kBlock, all);
   } else if (all.n_rows == 1) {
     codes_tiles<V, 1, P>(packed, 0, columns / kBlock, all, 0);
@@ -320,11 +319,9 @@ void multiply_codes(const std::byte* const* panels, int n_panels, int k, const I
                     const int* rows, int n_rows, float* out, std::ptrdiff_t stride) {
   MultiplyCall all{input, rows, n_rows, out, stride};
   int p = 0;
+  // One row is bound by memory, which gives more to one stream of reads than to two side by side.
   if constexpr (V::kCodePanels == 2) {
-    if (n_rows == 1 && n_panels == 4) {  // four sums side by side hide the latency of one
-      return multiply_panels<V, type, 4>(panels, k, all);
-    }
-    for (; p + 2 <= n_panels; p += 2, all.out += 2 * kPanelRows) {
+    for (; n_rows > 1 && p + 2 <= n_panels; p += 2, all.out += 2 * kPanelRows) {
       multiply_panels<V, type, 2>(panels + p, k, all);
     }
   }
