@@ -49,10 +49,13 @@ class Player:
     pieces = [p for told, steps in earlier for p in chat.turn_pieces(told, steps, False)]
     pieces, log = pieces + [(bpe.USER, True, False), (text, False, False), (bpe.ASSISTANT, True, False), (bpe.THINK, True, False)], ""
     for _ in range(12):
-      logits, out = self.model.feed(chat.encode(self.tok, pieces)[0]), []
+      ids = chat.encode(self.tok, pieces)[0]
+      if self.model.used + len(ids) > self.model.limit - 512:
+        return "(too long)", log
+      logits, out = self.model.feed(ids), []
       while len(out) < 500:
         out.append(int(logits.argmax()))
-        if out[-1] == eos or self.model.used > 3500:
+        if out[-1] == eos:
           break
         logits = self.model.feed(out[-1:])
       said = self.tok.decode(out)

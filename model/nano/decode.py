@@ -16,7 +16,7 @@ class Model:
     g = self.g = lambda k: self.meta[f"{A}.{k}"]
     self.layers, self.heads, self.rope, self.eps = g("block_count"), g("attention.head_count"), g("rope.dimension_count"), g("attention.layer_norm_rms_epsilon")
     self.latent, self.top_k = g("attention.kv_lora_rank"), top_k or g("attention.indexer.top_k")
-    n = 4096
+    n = self.limit = 4096  # positions
     angle = torch.arange(n)[:, None] * g("rope.freq_base") ** (-torch.arange(0, self.rope, 2) / self.rope)
     self.cosine, self.sine = angle.cos(), angle.sin()
     width = [self.latent, self.rope, g("attention.indexer.key_length")]
