@@ -44,7 +44,8 @@ asio::awaitable<ToolResult> FindTool::call(ToolCall call, ToolContext& context) 
   request.path = arguments.value("path", "");
   request.max_hits = kMostFiles;
   request.max_files = kMostNames;
-  auto work = [&files = context.files, request](std::stop_token stop) {
+  auto work = [&files = context.files, request](std::stop_token stop) mutable {
+    request.path = meant_path(files, request.path);
     return search_files(files, request, std::move(stop));
   };
   const auto outcome = co_await sandbox::offload(context.pool, std::move(work));

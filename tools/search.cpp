@@ -184,6 +184,24 @@ std::filesystem::path repository_around(const sandbox::Files& files, std::filesy
   }
 }
 
+// What all work trees of the repository at `top` share: its `.git`, or, where that is a file, the
+// folder it leads to. Source: gitrepository-layout(5).
+std::filesystem::path shared_git_folder(const sandbox::Files& files,
+                                        const std::filesystem::path& top) {
+  constexpr std::string_view kLink = "gitdir: ";
+  const auto line_of = [&](const std::filesystem::path& file) -> std::string {
+    const auto read = files.read(file, kMaxRulesBytes);
+    const auto* found = std::get_if<FileBytes>(&read);
+    return found ? found->bytes.substr(0, found->bytes.find('\n')) : "";
+  };
+  std::filesystem::path folder = top / ".git";
+  if (const std::string line = line_of(folder); line.starts_with(kLink)) {
+    folder = top / line.substr(kLink.size());
+  }
+  const std::string common = line_of(folder / "commondir");
+  return common.empty() ? folder : folder / common;
+}
+
 // The rules begin in the repository around the workspace, or, for a folder elsewhere, around that.
 // Where they ignore the workspace itself, as those of a home folder under version control may, it
 // begins there.
@@ -198,7 +216,7 @@ Above rules_above(const sandbox::Files& files, const std::filesystem::path& path
     const auto read = files.read(file, kMaxRulesBytes);
     if (const auto* lines = std::get_if<FileBytes>(&read)) above.rules.add(lines->bytes, place);
   };
-  add(top / ".git/info/exclude", "");
+  add(shared_git_folder(files, top) / "info/exclude", "");
   std::filesystem::path at = top;
   for (const auto& part : folder == top ? "" : folder.lexically_relative(top)) {
     add(at / ".gitignore", above.place);

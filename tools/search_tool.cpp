@@ -34,7 +34,8 @@ asio::awaitable<ToolResult> SearchTool::call(ToolCall call, ToolContext& context
   request.glob = arguments.value("glob", "");
   if (request.pattern.empty())
     co_return error_result(call, "`pattern` is empty; find lists files.");
-  auto work = [&files = context.files, request](std::stop_token stop) {
+  auto work = [&files = context.files, request](std::stop_token stop) mutable {
+    request.path = meant_path(files, request.path);
     return search_files(files, request, std::move(stop));
   };
   const auto outcome = co_await sandbox::offload(context.pool, std::move(work));

@@ -289,6 +289,22 @@ TEST_F(BuiltinTest, ANameIsUsableAsItIsListed) {
             "Error: sub/c\\x00d does not exist.");
 }
 
+TEST_F(BuiltinTest, AFolderIsSearchedByTheNameThatIsListed) {
+  folder_.put("odd\xFF/inner\n.txt", "needle\n");
+  EXPECT_EQ(call("search", {{"pattern", "needle"}, {"path", "odd\\xff"}}),
+            "odd\\xff/inner\\x0a.txt:1:needle\n[1 match in 1 file looked at.]");
+  EXPECT_EQ(call("find", {{"glob", "*.txt"}, {"path", "odd\\xff"}}),
+            "odd\\xff/inner\\x0a.txt\n[1 file.]");
+}
+
+TEST_F(BuiltinTest, WriteReplacesAFileByTheNameThatIsListed) {
+  folder_.put("b\xFF", "one\n");
+  EXPECT_EQ(call("write", {{"path", "b\\xff"}, {"content", "two\n"}}), "Replaced b\\xff, 4 bytes.");
+  EXPECT_EQ(folder_.get("b\xFF"), "two\n");
+  EXPECT_EQ(call("write", {{"path", "c\\xff"}, {"content", "new\n"}}), "Created c\\xff, 4 bytes.");
+  EXPECT_EQ(folder_.get("c\\xff"), "new\n");  // nothing was listed so
+}
+
 TEST_F(BuiltinTest, APathWithEscapesObeysThePolicy) {
   const ScratchFolder secrets;
   secrets.put("key\n", "hush");
@@ -414,6 +430,13 @@ TEST_F(BuiltinTest, FindHonoursTheRulesAboveTheWorkspace) {
   EXPECT_EQ(found("work/src", {{"glob", "*"}}), in_src);
   EXPECT_EQ(found("work/src", {{"glob", "*"}, {"path", "deep"}}), "deep/b.cpp\n[1 file.]");
   EXPECT_EQ(found("work", {{"glob", "src/*"}}), "src/a.cpp\n[1 file.]");
+
+  // Another work tree of that repository.
+  folder_.put("tree/.git", "gitdir: ../work/.git/worktrees/tree\n");
+  folder_.put("work/.git/worktrees/tree/commondir", "../..\n");
+  folder_.put("tree/secret.cpp", "");
+  folder_.put("tree/a.cpp", "");
+  EXPECT_EQ(found("tree", {{"glob", "*.cpp"}}), "a.cpp\n[1 file.]");
 
   // A home folder under version control, of which nothing is taken that is not added by hand.
   folder_.put(".git/HEAD", "");

@@ -190,9 +190,8 @@ void CpuBackend::run_ffn(const Tensor& x, std::span<const FfnJob> jobs) {
       pieces.push_back({&job, g, std::min(grain, groups - g)});
     }
   }
-  team_.each(static_cast<int>(pieces.size()), [&](int i, int) {
-    gate_groups(*pieces[i].job, pieces[i].first, pieces[i].n);
-  });
+  team_.each(static_cast<int>(pieces.size()),
+             [&](int i, int) { gate_groups(*pieces[i].job, pieces[i].first, pieces[i].n); });
 
   const int panels = packed(jobs[0].ffn->down).panels();
   const int grain = panels >= team_.size() * 16 ? 4 : 2;

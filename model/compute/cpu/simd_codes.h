@@ -23,8 +23,8 @@
 
 namespace corvid::model {
 
-// How far ahead of a single row's sums the panels are fetched, in bytes. Panels follow each other in
-// memory; the processor's own prefetching starts anew at every page.
+// How far ahead of a single row's sums the panels are fetched, in bytes. Panels follow each other
+// in memory; the processor's own prefetching starts anew at every page.
 inline constexpr int kAhead = 4096;
 
 // A chunk of a panel as it lies in memory (panels.h); the next chunk follows it.
