@@ -45,5 +45,23 @@ TEST(Team, ThePiecesOfTheCallerSeeWhatOtherThreadsWroteBefore) {
   for (int value : values) ASSERT_EQ(value, 200);
 }
 
+TEST(Pieces, ShrinkAndLeaveNothing) {
+  Pieces pieces = Pieces::shrinking(128, 2, 4);
+  std::vector<int> sizes;
+  for (int left = 128; left > 0; left -= sizes.back()) sizes.push_back(pieces.next(left));
+  EXPECT_EQ(sizes, (std::vector<int>{48, 30, 18, 12, 7, 4, 4, 4, 1}));
+}
+
+TEST(Pieces, GoOnBehindTheEndOfARun) {
+  Pieces pieces = Pieces::shrinking(128, 2, 4);
+  EXPECT_EQ(pieces.next(40), 40);
+  EXPECT_EQ(pieces.next(88), 8);
+  EXPECT_EQ(pieces.next(80), 30);
+  Pieces even = Pieces::even(8);
+  EXPECT_EQ(even.next(20), 8);
+  EXPECT_EQ(even.next(4), 4);
+  EXPECT_EQ(even.next(20), 8);
+}
+
 }  // namespace
 }  // namespace corvid::model

@@ -252,10 +252,14 @@ void CpuBackend::project(const Tensor& x, const Norm* norm, std::span<const Proj
   prepare(x, norm, values, codes);
 
   const int grain = std::clamp(panels / (team_.size() * 8) / 2 * 2, 2, 8);
+  Pieces cut =
+      x.rows <= kFewRows ? Pieces::shrinking(panels, team_.size(), 2) : Pieces::even(grain);
   std::vector<Piece> pieces;
   for (const Projection& out : outs) {
     const int n = packed(out.weight).panels();
-    for (int p = 0; p < n; p += grain) pieces.push_back({&out, p, std::min(grain, n - p)});
+    for (int p = 0; p < n; p += pieces.back().n_panels) {
+      pieces.push_back({&out, p, cut.next(n - p)});
+    }
   }
   const auto block = [&](const Piece& piece, int first) {
     const Projection& out = *piece.projection;
@@ -267,12 +271,15 @@ void CpuBackend::project(const Tensor& x, const Norm* norm, std::span<const Proj
       return;
     }
     float tile[kRowBlock * 8 * kPanelRows];
-    const int width = piece.n_panels * kPanelRows;
-    multiply(packed(out.weight), 0, piece.panel, piece.n_panels, input_.input(first), nullptr,
-             n_rows, tile, width);
-    for (int r = 0; r < n_rows; ++r) {
-      float* sum = to + r * std::ptrdiff_t{stride(out.out)};
-      for (int c = 0; c < width; ++c) sum[c] += tile[r * width + c];
+    const int at_once = kRowBlock * 8 / n_rows;
+    for (int p = 0; p < piece.n_panels; p += at_once, to += at_once * kPanelRows) {
+      const int n = std::min(at_once, piece.n_panels - p), width = n * kPanelRows;
+      multiply(packed(out.weight), 0, piece.panel + p, n, input_.input(first), nullptr, n_rows,
+               tile, width);
+      for (int r = 0; r < n_rows; ++r) {
+        float* sum = to + r * std::ptrdiff_t{stride(out.out)};
+        for (int c = 0; c < width; ++c) sum[c] += tile[r * width + c];
+      }
     }
   };
   // The panels of a piece stay in the cache while all rows pass by, unless pieces are too few.

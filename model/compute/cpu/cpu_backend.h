@@ -18,6 +18,8 @@
 
 namespace corvid::model {
 
+inline constexpr int kFewRows = 4;  // for which reading weights takes longer than multiplying them
+
 struct CpuOptions {
   int threads = 0;               // 0: one per core
   std::string kernels = "auto";  // see choose_kernels

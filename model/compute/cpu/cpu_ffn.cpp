@@ -163,7 +163,10 @@ void CpuBackend::run_ffn(const Tensor& x, std::span<const FfnJob> jobs) {
     const FfnJob* job;
     int first, n;  // groups of 32 hidden values
   };
-  int widest = 0, n_pairs = 0;
+  const auto groups_of = [&](const FfnJob& job) {
+    return (packed(job.ffn->gate).panels() + 1) / 2;
+  };
+  int widest = 0, n_pairs = 0, groups = 0;
   bool values = false, codes = false;
   std::size_t bytes = 0;
   for (const FfnJob& job : jobs) {
@@ -173,6 +176,7 @@ void CpuBackend::run_ffn(const Tensor& x, std::span<const FfnJob> jobs) {
     (is_quantized(down.type()) ? codes : values) = true;
     const PackedMatrix& gate = packed(job.ffn->gate);
     bytes += gate.panel_bytes() * gate.panels() * 2;
+    groups += groups_of(job);
     count(gate, 1, job.n_pairs);
     count(packed(job.ffn->up), 1, job.n_pairs);
     count(down, 1, job.n_pairs);
@@ -180,24 +184,27 @@ void CpuBackend::run_ffn(const Tensor& x, std::span<const FfnJob> jobs) {
   hidden_.shape(n_pairs, widest, values, codes);
 
   // Pieces large enough to be worth taking, small enough to share out evenly.
+  const bool few = x.rows <= kFewRows;
   const std::size_t share = std::clamp<std::size_t>(bytes / (team_.size() * 8), 16384, 262144);
+  const std::size_t group_bytes = 4 * packed(jobs[0].ffn->gate).panel_bytes();
+  Pieces cut = few ? Pieces::shrinking(groups, team_.size(), 1)
+                   : Pieces::even(std::max<int>(1, static_cast<int>(share / group_bytes)));
   std::vector<Piece> pieces;
   for (const FfnJob& job : jobs) {
-    const PackedMatrix& gate = packed(job.ffn->gate);
-    const int groups = (gate.panels() + 1) / 2;
-    const int grain = std::max<int>(1, static_cast<int>(share / (4 * gate.panel_bytes())));
-    for (int g = 0; g < groups; g += grain) {
-      pieces.push_back({&job, g, std::min(grain, groups - g)});
-    }
+    const int n = groups_of(job);
+    for (int g = 0; g < n; g += pieces.back().n) pieces.push_back({&job, g, cut.next(n - g)});
   }
   team_.each(static_cast<int>(pieces.size()),
              [&](int i, int) { gate_groups(*pieces[i].job, pieces[i].first, pieces[i].n); });
 
   const int panels = packed(jobs[0].ffn->down).panels();
-  const int grain = panels >= team_.size() * 16 ? 4 : 2;
-  team_.each((panels + grain - 1) / grain, [&](int piece, int) {
-    const int panel = piece * grain;
-    for (const FfnJob& job : jobs) add_down(x, job, panel, std::min(grain, panels - panel));
+  cut = few ? Pieces::shrinking(panels, team_.size(), 2)
+            : Pieces::even(panels >= team_.size() * 16 ? 4 : 2);
+  std::vector<int> ends;  // of stripes of outputs
+  for (int end = 0; end < panels; ends.push_back(end)) end += cut.next(panels - end);
+  team_.each(static_cast<int>(ends.size()), [&](int i, int) {
+    const int panel = i > 0 ? ends[i - 1] : 0;
+    for (const FfnJob& job : jobs) add_down(x, job, panel, ends[i] - panel);
   });
 }
 
@@ -235,15 +242,17 @@ void CpuBackend::gate_groups(const FfnJob& job, int group, int n_groups) {
 // x[row of pair] += down hidden[pair], for a stripe of outputs.
 void CpuBackend::add_down(const Tensor& x, const FfnJob& job, int panel, int n_panels) {
   const PackedMatrix& down = packed(job.ffn->down);
-  const int width = n_panels * kPanelRows;
   float tile[kRows * 4 * kPanelRows];
   for (int first = 0; first < job.n_pairs; first += kRows) {
     const int n_rows = std::min(kRows, job.n_pairs - first);
-    const int pair = job.first_pair + first;
-    multiply(down, job.expert, panel, n_panels, hidden_.input(pair), nullptr, n_rows, tile, width);
-    for (int i = 0; i < n_rows; ++i) {
-      float* sum = row(x, pair_row_[pair + i]) + panel * kPanelRows;
-      for (int c = 0; c < width; ++c) sum[c] += tile[i * width + c];
+    const int pair = job.first_pair + first, at_once = kRows * 4 / n_rows;
+    for (int p = 0; p < n_panels; p += at_once) {
+      const int n = std::min(at_once, n_panels - p), width = n * kPanelRows;
+      multiply(down, job.expert, panel + p, n, hidden_.input(pair), nullptr, n_rows, tile, width);
+      for (int i = 0; i < n_rows; ++i) {
+        float* sum = row(x, pair_row_[pair + i]) + (panel + p) * kPanelRows;
+        for (int c = 0; c < width; ++c) sum[c] += tile[i * width + c];
+      }
     }
   }
 }

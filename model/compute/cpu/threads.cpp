@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -108,6 +110,15 @@ void Team::help(int thread) {
     seen = job;
     work(job, thread);
   }
+}
+
+int Pieces::next(int most) {
+  if (threads_ == 0) return std::min(least_, most);
+  if (piece_ == 0) piece_ = std::max(least_, 3 * left_ / (4 * threads_));
+  const int n = std::min({piece_, left_, most});
+  piece_ -= n;
+  left_ -= n;
+  return n;
 }
 
 }  // namespace corvid::model

@@ -55,4 +55,21 @@ class Team {
   std::vector<std::thread> helpers_;
 };
 
+// The lengths of the pieces that units of work are cut into for a team, in the order to take them.
+class Pieces {
+ public:
+  static Pieces even(int grain) { return Pieces(0, 0, grain); }
+  // Of `n` units in all: the first pieces are long, so that each is read in one go, the last are
+  // short, so that all threads end together.
+  static Pieces shrinking(int n, int threads, int least) { return Pieces(n, threads, least); }
+
+  // Of at most `most` units. What a shrinking piece lacks of its length then comes next.
+  int next(int most);
+
+ private:
+  Pieces(int left, int threads, int least) : left_(left), threads_(threads), least_(least) {}
+
+  int left_, threads_, least_, piece_ = 0;
+};
+
 }  // namespace corvid::model
