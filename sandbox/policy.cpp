@@ -202,6 +202,20 @@ std::string folded(std::string_view name) {
   return text;
 }
 
+// Where a link leads, over further links: who writes there has written in what it stands for.
+void add_targets(fs::path path, std::vector<fs::path>& found) {
+  constexpr int kMostLinks = 8;
+  std::error_code error;
+  for (int links = 0; links < kMostLinks && fs::is_symlink(path, error); ++links) {
+    path = (path.parent_path() / fs::read_symlink(path, error)).lexically_normal();
+    if (error) return;
+    if (!path.has_filename()) path = path.parent_path();
+    found.push_back(path);
+    const fs::path real = fs::weakly_canonical(path, error);
+    if (!error && real != path) found.push_back(real);
+  }
+}
+
 }  // namespace
 
 Policy default_policy(const fs::path& workspace) {
@@ -238,8 +252,11 @@ std::string protected_part(const fs::path& relative) {
 std::vector<fs::path> frozen_paths(const Policy& policy) {
   std::vector<fs::path> roots = policy.writable;
   roots.push_back(policy.workspace);
-  std::vector<fs::path> found;
-  for (const fs::path& path : policy.frozen) {
+  std::vector<fs::path> found, candidates = policy.frozen;
+  for (const fs::path& root : roots) {
+    for (const std::string_view name : kProtectedNames) add_targets(root / name, candidates);
+  }
+  for (const fs::path& path : candidates) {
     const auto any = [&](auto test) { return std::any_of(roots.begin(), roots.end(), test); };
     const bool writable = any([&](const fs::path& root) { return is_beneath(path, root); });
     const bool opened = any([&](const fs::path& root) { return is_beneath(root, path); });

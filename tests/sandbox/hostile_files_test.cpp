@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "sandbox/error.h"
+#include "sandbox/files.h"
 #include "tests/sandbox/hostile.h"
 
 namespace corvid::sandbox {
@@ -260,6 +261,25 @@ TEST_F(HostileFiles, ReplacesAProtectedLink) {
   fs::create_directory_symlink("real", workspace() / ".vscode");
   confined(command);
   EXPECT_EQ(contents(workspace() / ".vscode/tasks.json"), "good");
+}
+
+TEST_F(HostileFiles, WritesWhereAProtectedLinkLeads) {
+  put(workspace() / "kept/real/tasks.json", "good");
+  fs::create_directory_symlink("kept/real", workspace() / "other");
+  fs::create_directory_symlink("other/", workspace() / ".vscode");
+  const std::string behind = "echo evil > kept/real/tasks.json";
+  free(behind);
+  EXPECT_EQ(contents(workspace() / ".vscode/tasks.json"), "evil\n");
+  put(workspace() / "kept/real/tasks.json", "good");
+  confined(behind);
+  confined("mv kept away; mkdir -p kept/real; echo evil > kept/real/tasks.json");
+  confined("rm other; mkdir other; echo evil > other/tasks.json");
+  EXPECT_EQ(contents(workspace() / ".vscode/tasks.json"), "good");
+  const Files files(policy_);
+  for (const char* path : {"kept/real/tasks.json", ".vscode/tasks.json", "other/new.json"}) {
+    EXPECT_TRUE(std::holds_alternative<FileError>(files.write(workspace() / path, "evil"))) << path;
+  }
+  EXPECT_TRUE(std::holds_alternative<bool>(files.write(workspace() / "kept/mine", "fine")));
 }
 
 TEST_F(HostileFiles, TheGitFolderOfAWorktreeCanBeCommittedToButNotReconfigured) {
