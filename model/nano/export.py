@@ -62,7 +62,7 @@ def tensors(p, c):
 def load(path):
   """Masters of a net from a GGUF file: the way to go on from committed weights."""
   meta, t = gguf.read(path)
-  c = dict(CONFIG, vocab=len(meta["tokenizer.ggml.tokens"]))
+  c = dict(CONFIG, vocab=len(meta["tokenizer.ggml.tokens"]), layers=meta[f"{A}.block_count"])
   H, qk, half = c["heads"], c["nope"] + c["rope"], c["rope"] // 2
   p = {"embed": t["token_embd.weight"], "final_norm": t["output_norm.weight"], "output": t["output.weight"]}
   for i in range(c["layers"]):

@@ -12,7 +12,7 @@ import tempfile
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")  # a new matrix shape costs more than its product
 import torch
 
-CONFIG = dict(dim=256, layers=6, dense=1, heads=4, q_lora=128, kv_lora=128, nope=64, rope=32, v=64, inter=768, moe_inter=192, experts=8,
+CONFIG = dict(dim=256, layers=8, dense=1, heads=4, q_lora=128, kv_lora=128, nope=64, rope=32, v=64, inter=768, moe_inter=192, experts=8,
               used=2, index_heads=4, index_dim=64, top_k=256, context=4096, rope_base=10000.0, eps=1e-6, scale=2.5)
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -272,7 +272,10 @@ def main():
   prefix = np.array(chat.encode(tok, chat.open_pieces(profile["system"], profile["tools"]))[0])
   net = Net(len(tok.tokens), seed=o.seed)
   if o.start:
-    net.p.update(export.load(o.start) if o.start.endswith(".gguf") else torch.load(o.start)["p"])
+    start = export.load(o.start) if o.start.endswith(".gguf") else torch.load(o.start)["p"]
+    if start.keys() != net.p.keys():
+      raise SystemExit(f"{o.start} has other layers than this net; grow.py adds some")
+    net.p.update(start)
     net.refresh()
   optimizer = Optimizer(net, INDEXER if o.index == "warm" else None)
   data = Data(o.data, o.seed, 0, 1 if o.second is None else 2)
