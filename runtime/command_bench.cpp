@@ -158,10 +158,10 @@ Limits measure_limits(const BenchOptions& options, std::span<const BenchRun> run
     step_bytes = std::max(step_bytes, (run.weight_bytes + run.cache_bytes) * options.contexts);
   }
   constexpr double kLeast = 1 << 24, kMost = 1 << 30;
-  return {model::measure_read_bandwidth(
-              threads, static_cast<std::size_t>(std::clamp(step_bytes, kLeast, kMost))),
-          model::measure_multiply_peak(model::choose_kernels(options.engine.kernels),
-                                       model::Type::q8_0, threads)};
+  const model::Kernels& kernels = model::choose_kernels(options.engine.kernels);
+  const auto bytes = static_cast<std::size_t>(std::clamp(step_bytes, kLeast, kMost));
+  return {model::measure_read_bandwidth(kernels, threads, bytes),
+          model::measure_multiply_peak(kernels, model::Type::q8_0, threads)};
 }
 
 double peak_rss_bytes() {

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 #include "model/compute/cpu/packed_matrix.h"
@@ -155,6 +156,15 @@ TEST_P(Kernel, QuantizesToTheSameCodes) {
       close(b.blocks[i].half_sum[1], a.blocks[i].half_sum[1]);
     }
   }
+}
+
+TEST_P(Kernel, Sums) {
+  std::vector<float> values(64 * 3);  // whole numbers, whose sums are exact
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * i % 97);
+  const float sum = std::accumulate(values.begin(), values.end(), 0.0f);
+  EXPECT_EQ(scalar_.sum(values.data(), values.size()), sum);
+  EXPECT_EQ(simd_.sum(values.data(), values.size()), sum);
+  EXPECT_EQ(simd_.sum(values.data(), 0), 0);
 }
 
 TEST_P(Kernel, NormalisesAndGates) {

@@ -123,10 +123,13 @@ void CpuBackend::finish_sums(const LatentAttention& attention) {
   const std::size_t size = state_size(heads, padded);
   const bool codes = is_quantized(packed(attention.v_b).type());
   hidden_.shape(codes ? 2 * n : n, heads * latent, !codes, codes);
-  team_.each(n, [&](int i, int) {
+  const int shares = n < 2 * team_.size() ? std::min(heads, 2 * team_.size()) : 1;  // of a row
+  team_.each(n * shares, [&](int piece, int) {
+    const int i = piece / shares, share = piece % shares;
+    const int first = share * heads / shares, end = (share + 1) * heads / shares;
     float* const state = states_.data() + std::size_t(i) * segments_ * size;
-    for (int s = 1; s < segments_; ++s) merge(heads, padded, state + s * size, state);
-    for (int h = 0; h < heads; ++h) {
+    for (int s = 1; s < segments_; ++s) merge(heads, first, end, padded, state + s * size, state);
+    for (int h = first; h < end; ++h) {
       float* sum = state + 2 * heads + h * padded;
       const float total = state[heads + h];
       for (int j = 0; j < latent; ++j) sum[j] /= total;
@@ -204,7 +207,7 @@ void CpuBackend::attend_tiles(const LatentAttention& attention) {
       scratch_[thread].reserve(size + segment_scratch(heads));
       float* const part = scratch_[thread].data() + segment_scratch(heads);
       attend_segment(attention, i, s, thread, part);
-      merge(heads, latent, part, state);
+      merge(heads, 0, heads, latent, part, state);
     }
   });
 }
@@ -251,9 +254,10 @@ void CpuBackend::attend_segment(const LatentAttention& attention, int slot, int 
   }
 }
 
-// Adds the state `from` of later tokens to `to`.
-void CpuBackend::merge(int heads, std::size_t latent, const float* from, float* to) {
-  for (int h = 0; h < heads; ++h) {
+// Adds the state `from` of later tokens to `to`, for heads [first, end).
+void CpuBackend::merge(int heads, int first, int end, std::size_t latent, const float* from,
+                       float* to) {
+  for (int h = first; h < end; ++h) {
     const float largest = std::max(from[h], to[h]);
     if (std::isinf(from[h])) continue;  // no tokens
     const float old = std::exp(to[h] - largest), fresh = std::exp(from[h] - largest);

@@ -154,7 +154,8 @@ class CpuBackend : public Backend {
   void expand_tile(const LatentAttention& attention, int tokens);
   void attend_block(const LatentAttention& attention, const RowRange& run, int first, int head,
                     int block, int thread);
-  static void merge(int heads, std::size_t latent, const float* from, float* to);
+  static void merge(int heads, int first, int end, std::size_t latent, const float* from,
+                    float* to);
 
   void route(const Tensor& x, const Router& router);
   void run_ffn(const Tensor& x, std::span<const FfnJob> jobs);

@@ -16,6 +16,9 @@
 namespace corvid::model {
 
 inline constexpr int kMaxPanels = 4;
+// How far ahead of a single row's sums the panels are fetched, in bytes. Panels follow each other
+// in memory; the processor's own prefetching starts anew at every page.
+inline constexpr int kFetchAhead = 4096;
 
 // What belongs to 32 columns of an activation row: code = round(value / scale).
 struct InputBlock {
@@ -65,6 +68,9 @@ struct Kernels {
       multiply;  // by Type, null if not supported; at most kMaxPanels panels
   // n values, a multiple of 32.
   void (*quantize)(const float* values, int n, std::int8_t* codes, InputBlock* blocks);
+  // The sum of n values, a multiple of 64, fetched ahead as panels are: the least work on what is
+  // read, for measure_read_bandwidth.
+  float (*sum)(const float* values, std::size_t n);
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* out);
   // out[i] = factor * silu(gate[i]) * up[i]
   void (*gate)(const float* gate, const float* up, float factor, int n, float* out);

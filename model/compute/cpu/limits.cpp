@@ -17,25 +17,29 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-double measure_read_bandwidth(int threads, std::size_t bytes) {
+double measure_read_bandwidth(const Kernels& kernels, int threads, std::size_t bytes) {
   Team team(threads);
-  constexpr int kPieces = 256;
-  const std::size_t piece = std::max<std::size_t>(bytes / 8 / kPieces / 8 * 8, 8);
-  const Aligned<std::uint64_t> words(piece * kPieces);
-  team.each(kPieces, [&](int i, int) { std::fill_n(words.data() + i * piece, piece, i); });
-  std::vector<std::uint64_t> sums(kPieces);
+  constexpr int kUnit = 16384;  // values
+  const int units = static_cast<int>(std::max<std::size_t>(bytes / sizeof(float) / kUnit, 1));
+  const Aligned<float> values(std::size_t{kUnit} * units);
+  team.each(units, [&](int i, int) { std::fill_n(values.data() + i * kUnit, kUnit, 1.0f); });
+  struct Run {
+    int first, n;
+    float sum;
+  };
+  std::vector<Run> runs;  // as decoding cuts them
+  Pieces cut = Pieces::shrinking(units, threads, 1);
+  for (int first = 0; first < units; first += runs.back().n) {
+    runs.push_back({first, cut.next(units - first), 0});
+  }
   double best = 0;
   for (int round = 0; round < 5; ++round) {
     const auto start = std::chrono::steady_clock::now();
-    team.each(kPieces, [&](int i, int) {
-      const std::uint64_t* from = words.data() + i * piece;
-      std::uint64_t lanes[8] = {};  // independent sums keep many reads in flight
-      for (std::size_t j = 0; j < piece; j += 8) {
-        for (int lane = 0; lane < 8; ++lane) lanes[lane] += from[j + lane];
-      }
-      for (std::uint64_t lane : lanes) sums[i] += lane;
+    team.each(static_cast<int>(runs.size()), [&](int i, int) {
+      const std::size_t first = runs[i].first, n = runs[i].n;
+      runs[i].sum = kernels.sum(values.data() + first * kUnit, n * kUnit);
     });
-    best = std::max(best, words.size() * sizeof(std::uint64_t) / seconds_since(start));
+    best = std::max(best, values.size() * sizeof(float) / seconds_since(start));
   }
   return best;
 }

@@ -9,7 +9,7 @@ namespace corvid::model {
 
 // Bytes per second of reading the same `bytes` again and again: as a model reads its weights, from
 // memory, or from a cache that can hold them.
-double measure_read_bandwidth(int threads, std::size_t bytes);
+double measure_read_bandwidth(const Kernels& kernels, int threads, std::size_t bytes);
 // Multiply-adds (two operations each) per second of the kernel of a type on cached data.
 double measure_multiply_peak(const Kernels& kernels, Type type, int threads);
 

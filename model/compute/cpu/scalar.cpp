@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "model/compute/cpu/kernels.h"
 #include "model/files/quant.h"
@@ -178,6 +179,14 @@ void quantize(const float* values, int n, std::int8_t* codes, InputBlock* blocks
   }
 }
 
+float sum(const float* values, std::size_t n) {
+  float sums[16] = {};
+  for (std::size_t i = 0; i < n; i += 16) {
+    for (int lane = 0; lane < 16; ++lane) sums[lane] += values[i + lane];
+  }
+  return std::accumulate(sums, sums + 16, 0.0f);
+}
+
 void rms_norm(const float* x, const float* weight, int n, float eps, float* out) {
   float squares = 0;
   for (int i = 0; i < n; ++i) squares += x[i] * x[i];
@@ -265,6 +274,7 @@ constexpr Kernels kScalar = {
       }
     }>(),
     .quantize = quantize,
+    .sum = sum,
     .rms_norm = rms_norm,
     .gate = gate,
     .attend_f32 = attend<float>,

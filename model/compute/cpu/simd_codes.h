@@ -23,10 +23,6 @@
 
 namespace corvid::model {
 
-// How far ahead of a single row's sums the panels are fetched, in bytes. Panels follow each other
-// in memory; the processor's own prefetching starts anew at every page.
-inline constexpr int kAhead = 4096;
-
 // A chunk of a panel as it lies in memory (panels.h); the next chunk follows it.
 template <class V, Type type>
 struct Packed {
@@ -38,8 +34,8 @@ struct Packed {
 
   void next_chunk() { chunk += f.chunk_bytes(); }
   void prefetch(int b) const {
-    for (int i = 0; i < f.block_bytes(); i += 64) __builtin_prefetch(block(b) + kAhead + i);
-    if (64 * b < f.head_bytes()) __builtin_prefetch(chunk + kAhead + 64 * b);
+    for (int i = 0; i < f.block_bytes(); i += 64) __builtin_prefetch(block(b) + kFetchAhead + i);
+    if (64 * b < f.head_bytes()) __builtin_prefetch(chunk + kFetchAhead + 64 * b);
   }
   const std::byte* block(int b) const { return chunk + f.head_bytes() + b * f.block_bytes(); }
   static Bytes plane(const std::byte* block, int plane, int part) {
@@ -421,6 +417,7 @@ constexpr Kernels simd_set(std::string_view name) {
         }
       }>(),
       .quantize = quantize<V>,
+      .sum = sum<V>,
       .rms_norm = rms_norm<V>,
       .gate = gate<V>,
       .attend_f32 = attend<V, float>,

@@ -116,6 +116,22 @@ void multiply_values(const std::byte* const* panels, int n_panels, int k, const 
 }
 
 template <class V>
+float sum(const float* values, std::size_t n) {
+  constexpr int kSums = 64 / V::kLanes < 8 ? 64 / V::kLanes : 8;  // independent
+  typename V::F sums[kSums];
+  for (auto& sum : sums) sum = V::zero();
+  for (std::size_t i = 0; i < n; i += kSums * V::kLanes) {
+    for (int s = 0; s < kSums; ++s) {
+      const float* const at = values + i + s * V::kLanes;
+      if (s * V::kLanes % 16 == 0) __builtin_prefetch(at + kFetchAhead / sizeof(float));
+      sums[s] = V::add(sums[s], V::load(at));
+    }
+  }
+  for (int s = 1; s < kSums; ++s) sums[0] = V::add(sums[0], sums[s]);
+  return V::sum(sums[0]);
+}
+
+template <class V>
 void rms_norm(const float* x, const float* weight, int n, float eps, float* out) {
   auto squares = V::zero();
   float rest = 0;
