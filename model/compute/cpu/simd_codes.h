@@ -125,6 +125,7 @@ struct Unpacked {
   void unpack(const Packed<V, type>& from, int blocks) {
     for (int i = 0; i < blocks * V::kParts; ++i) {
       const int b = i / V::kParts, part = i % V::kParts;
+      if (part == 0) from.prefetch(b);
       [&]<int... four>(std::integer_sequence<int, four...>) __attribute__((always_inline)) {
         (V::store_bytes(planes + (8 * b + four) * kPlane + part * 4 * V::kLanes,
                         from.template levels<four>(b, part)),
