@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "model/compute/cpu/cpu_backend.h"
 
@@ -19,6 +20,16 @@ namespace {
 
 constexpr int kSegmentTokens = 256;
 constexpr int kRows = 64;  // that a piece multiplies with one head's matrix
+constexpr int kLine = 64;  // bytes of a cache
+
+// Starts to read `n` rows.
+void fetch(const void* const* rows, int n, std::size_t bytes) {
+  for (int i = 0; i < n; ++i) {
+    for (std::size_t at = 0; at < bytes; at += kLine) {
+      __builtin_prefetch(static_cast<const std::byte*>(rows[i]) + at, 0, 2);
+    }
+  }
+}
 
 std::size_t state_size(int heads, std::size_t latent) {
   return heads * (2 + latent);
@@ -87,7 +98,7 @@ void CpuBackend::fold_queries(const LatentAttention& attention) {
     const int h = piece / blocks, first = piece % blocks * kRows;
     const int n_rows = std::min(kRows, n - first);
     float* out = absorbed_.data() + first * stride + h * width;
-    scratch_[thread].reserve(std::size_t(n_rows) * k_b.panels() * kPanelRows);
+    scratch_[thread].reserve(2 * std::size_t(n_rows) * k_b.panels() * kPanelRows);
     multiply_in_two(k_b, h, input_, first, h * nope, n_rows, out, stride, scratch_[thread].data());
     // A padded panel has spilled into the rotated part, which is therefore written last.
     for (int i = 0; i < n_rows; ++i, out += stride) {
@@ -102,16 +113,23 @@ void CpuBackend::fold_queries(const LatentAttention& attention) {
   });
 }
 
-// As multiply, with all panels of a matrix; `rest` is scratch for the second part of codes.
+// As multiply, with all panels of a matrix; `scratch` has room for both parts of every row.
 void CpuBackend::multiply_in_two(const PackedMatrix& m, int matrix, const InputRows& in, int first,
                                  int at, int n_rows, float* out, std::ptrdiff_t stride,
-                                 float* rest) const {
-  multiply(m, matrix, 0, m.panels(), in.input(first, at), nullptr, n_rows, out, stride);
-  if (!in.has_codes()) return;
+                                 float* scratch) const {
+  if (!in.has_codes()) {
+    multiply(m, matrix, 0, m.panels(), in.input(first, at), nullptr, n_rows, out, stride);
+    return;
+  }
+  int rows[2 * kRows];
+  std::iota(rows, rows + n_rows, first);
+  std::iota(rows + n_rows, rows + 2 * n_rows, n_slots() + first);
   const int width = m.panels() * kPanelRows;
-  multiply(m, matrix, 0, m.panels(), in.input(n_slots() + first, at), nullptr, n_rows, rest, width);
+  multiply(m, matrix, 0, m.panels(), in.input(0, at), rows, 2 * n_rows, scratch, width);
+  const float* const rest = scratch + std::ptrdiff_t{n_rows} * width;
   for (int i = 0; i < n_rows; ++i) {
-    for (int c = 0; c < width; ++c) out[i * stride + c] += rest[i * width + c];
+    for (int c = 0; c < width; ++c)
+      out[i * stride + c] = scratch[i * width + c] + rest[i * width + c];
   }
 }
 
@@ -147,7 +165,7 @@ void CpuBackend::expand_values(const LatentAttention& attention) {
   team_.each(v_b.count() * blocks, [&](int piece, int thread) {
     const int h = piece / blocks, first = piece % blocks * kRows;
     const int n_rows = std::min(kRows, n - first);
-    scratch_[thread].reserve(2 * static_cast<std::size_t>(n_rows) * padded);
+    scratch_[thread].reserve(3 * static_cast<std::size_t>(n_rows) * padded);
     float* tile = scratch_[thread].data();
     multiply_in_two(v_b, h, hidden_, first, h * v_b.columns(), n_rows, tile, padded,
                     tile + n_rows * padded);
@@ -201,12 +219,14 @@ void CpuBackend::attend_tiles(const LatentAttention& attention) {
     const int i = piece / segments_, tokens = tokens_of(attention, slots_[i]);
     const std::size_t size = state_size(heads, latent);
     float* const state = states_.data() + piece * size;
-    if (spread) return attend_segment(attention, i, piece % segments_, thread, state);
-    attend_segment(attention, i, 0, thread, state);
+    if (spread) {
+      return attend_segment(attention, i, piece % segments_, team_.size(), thread, state);
+    }
+    attend_segment(attention, i, 0, 1, thread, state);
     for (int s = 1; s * kSegmentTokens < tokens; ++s) {
       scratch_[thread].reserve(size + segment_scratch(heads));
       float* const part = scratch_[thread].data() + segment_scratch(heads);
-      attend_segment(attention, i, s, thread, part);
+      attend_segment(attention, i, s, 1, thread, part);
       merge(heads, 0, heads, latent, part, state);
     }
   });
@@ -221,36 +241,52 @@ std::size_t CpuBackend::segment_scratch(int heads) const {
   return std::size_t(heads) * (kTileTokens + pages_.width());
 }
 
-// A state: largest [heads], sum [heads], weighted [heads][latent].
-void CpuBackend::attend_segment(const LatentAttention& attention, int slot, int segment, int thread,
-                                float* state) {
+// A state: largest [heads], sum [heads], weighted [heads][latent]. The thread is likely to go on
+// with the segment that comes `step` after this one.
+void CpuBackend::attend_segment(const LatentAttention& attention, int slot, int segment, int step,
+                                int thread, float* state) {
   const int i = slots_[slot];
   const int heads = packed(attention.k_b).count(), width = pages_.width();
   const int latent = packed(attention.k_b).panels() * kPanelRows;
   const bool all = !attention.selected || kept_count_[i] < 0;
   const int* kept = all ? nullptr : kept_.data() + i * std::ptrdiff_t{kept_stride_};
-  const int begin = segment * kSegmentTokens;
-  const int end = std::min(begin + kSegmentTokens, tokens_of(attention, i));
+  const int tokens = tokens_of(attention, i), begin = segment * kSegmentTokens;
+  const int end = std::min(begin + kSegmentTokens, tokens);
   const SoftmaxState sums{state, state + heads, state + 2 * heads};
   std::fill_n(sums.largest, heads, -std::numeric_limits<float>::infinity());
   std::fill_n(sums.sum, heads + std::size_t(heads) * latent, 0.0f);
   const std::size_t state_floats = state_size(heads, latent);
   scratch_[thread].reserve(segment_scratch(heads) + state_floats);
-  const void* rows[kTileTokens];
+  // The rows of a tile from token t on; the last one is repeated. Returns how many there are.
+  const auto rows_from = [&](int t, int before, const void** rows) {
+    const int n = std::min(kTileTokens, before - t);
+    for (int j = 0; j < kTileTokens; ++j) {
+      const int token = t + std::min(j, n - 1), position = all ? token : kept[token];
+      rows[j] = pages_.row(batch_[i].pages[position / kPageTokens], attention.layer,
+                           position % kPageTokens);
+    }
+    return n;
+  };
+  const void* rows[2][kTileTokens];
+  const void **now = rows[0], **then = rows[1];
   AttentionTile tile{.query = absorbed_.data() + slot * std::ptrdiff_t{heads} * width,
                      .heads = heads,
                      .width = width,
                      .latent = latent,
-                     .rows = rows,
                      .scratch = scratch_[thread].data()};
-  for (int t = begin; t < end; t += kTileTokens) {
-    tile.n = std::min(kTileTokens, end - t);
-    for (int j = 0; j < tile.n; ++j) {
-      const int position = all ? t + j : kept[t + j];
-      rows[j] = pages_.row(batch_[i].pages[position / kPageTokens], attention.layer,
-                           position % kPageTokens);
+  int n = rows_from(begin, end, now);
+  if (segment < step) fetch(now, n, pages_.layout().row_bytes());
+  for (int t = begin; t < end; t += tile.n) {
+    tile.rows = now;
+    tile.n = n;
+    tile.ahead = nullptr;
+    const int next = t + n < end ? t + n : begin + step * kSegmentTokens;
+    if (next < tokens) {
+      n = rows_from(next, t + tile.n < end ? end : tokens, then);
+      tile.ahead = then;
     }
     (precision_ == Precision::exact ? kernels_.attend_f32 : kernels_.attend_f16)(tile, sums);
+    std::swap(now, then);
   }
 }
 

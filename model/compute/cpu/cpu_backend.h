@@ -18,8 +18,6 @@
 
 namespace corvid::model {
 
-inline constexpr int kFewRows = 4;  // for which reading weights takes longer than multiplying them
-
 struct CpuOptions {
   int threads = 0;               // 0: one per core
   std::string kernels = "auto";  // see choose_kernels
@@ -134,14 +132,14 @@ class CpuBackend : public Backend {
   void prepare_index_query(const IndexQuery& query, int row, int slot);
   void prepare_attention(const LatentAttention& attention);
   void multiply_in_two(const PackedMatrix& m, int matrix, const InputRows& in, int first, int at,
-                       int n_rows, float* out, std::ptrdiff_t stride, float* rest) const;
+                       int n_rows, float* out, std::ptrdiff_t stride, float* scratch) const;
   void fold_queries(const LatentAttention& attention);
   void attend_tiles(const LatentAttention& attention);
   void finish_sums(const LatentAttention& attention);
   void expand_values(const LatentAttention& attention);
   int tokens_of(const LatentAttention& attention, int row) const;
   std::size_t segment_scratch(int heads) const;
-  void attend_segment(const LatentAttention& attention, int slot, int segment, int thread,
+  void attend_segment(const LatentAttention& attention, int slot, int segment, int step, int thread,
                       float* state);
   int n_slots() const { return static_cast<int>(slots_.size()); }
   std::vector<RowRange> runs_of(const LatentAttention& attention) const;

@@ -16,9 +16,10 @@
 namespace corvid::model {
 
 inline constexpr int kMaxPanels = 4;
-// How far ahead of a single row's sums the panels are fetched, in bytes. Panels follow each other
+inline constexpr int kFewRows = 4;  // for which reading weights takes longer than multiplying them
+// How far ahead of a few rows' sums the panels are fetched, in bytes. Panels follow each other
 // in memory; the processor's own prefetching starts anew at every page.
-inline constexpr int kFetchAhead = 4096;
+inline constexpr int kFetchAhead = 7168;
 
 // What belongs to 32 columns of an activation row: code = round(value / scale).
 struct InputBlock {
@@ -53,11 +54,12 @@ struct SoftmaxState {
 struct AttentionTile {
   const float* query = nullptr;  // [heads][width], already scaled
   int heads = 0;
-  int width = 0;                      // latent + rope, padded to 16 with zeros
-  int latent = 0;                     // padded to 16
-  const void* const* rows = nullptr;  // [n] cached rows of `width` values
-  int n = 0;                          // at most kTileTokens
-  float* scratch = nullptr;           // [heads * kTileTokens + heads * width]
+  int width = 0;                       // latent + rope, padded to 16 with zeros
+  int latent = 0;                      // padded to 16
+  const void* const* rows = nullptr;   // [n] cached rows of `width` values
+  int n = 0;                           // at most kTileTokens
+  const void* const* ahead = nullptr;  // [kTileTokens] rows that are read next, or none
+  float* scratch = nullptr;            // [heads * kTileTokens + heads * width]
 };
 inline constexpr int kTileTokens = 128;
 inline constexpr int kPageKeys = 64;  // index keys that lie side by side

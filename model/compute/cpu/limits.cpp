@@ -32,16 +32,17 @@ double measure_read_bandwidth(const Kernels& kernels, int threads, std::size_t b
   for (int first = 0; first < units; first += runs.back().n) {
     runs.push_back({first, cut.next(units - first), 0});
   }
-  double best = 0;
-  for (int round = 0; round < 5; ++round) {
-    const auto start = std::chrono::steady_clock::now();
+  const auto read = [&] {
     team.each(static_cast<int>(runs.size()), [&](int i, int) {
       const std::size_t first = runs[i].first, n = runs[i].n;
       runs[i].sum = kernels.sum(values.data() + first * kUnit, n * kUnit);
     });
-    best = std::max(best, values.size() * sizeof(float) / seconds_since(start));
-  }
-  return best;
+  };
+  read();
+  constexpr int kRounds = 32;
+  const auto start = std::chrono::steady_clock::now();
+  for (int round = 0; round < kRounds; ++round) read();
+  return kRounds * values.size() * sizeof(float) / seconds_since(start);
 }
 
 double measure_multiply_peak(const Kernels& kernels, Type type, int threads) {

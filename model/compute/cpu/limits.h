@@ -1,4 +1,4 @@
-// What this machine can do at best, measured: the yardsticks of `corvid bench`.
+// What this machine can do, measured: the yardsticks of `corvid bench`.
 //
 // Each function runs for some tenths of a second on `threads` threads. Any thread may call it.
 #pragma once
@@ -7,8 +7,8 @@
 
 namespace corvid::model {
 
-// Bytes per second of reading the same `bytes` again and again: as a model reads its weights, from
-// memory, or from a cache that can hold them.
+// Bytes per second of reading the same `bytes` 32 times: as a model reads its weights for as many
+// tokens, from memory, or from a cache that can hold them.
 double measure_read_bandwidth(const Kernels& kernels, int threads, std::size_t bytes);
 // Multiply-adds (two operations each) per second of the kernel of a type on cached data.
 double measure_multiply_peak(const Kernels& kernels, Type type, int threads);

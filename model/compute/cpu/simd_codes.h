@@ -179,7 +179,7 @@ inline void codes_tile(Chunk* chunks, int blocks, const std::int8_t* const* code
     }
   }
   const auto add_block = [&](int k, int b) __attribute__((always_inline)) {  // block b of a chunk
-    if constexpr (T == 1) {                                                  // bound by memory
+    if constexpr (T <= kFewRows) {                                           // bound by memory
 #pragma GCC unroll 64
       for (int p = 0; p < P; ++p) chunks[p].prefetch(b);
     }
@@ -278,25 +278,27 @@ inline int codes_tiles(const Chunk* from, int k, int blocks, const MultiplyCall&
   return i;
 }
 
-template <class V, int P, class Chunk>
-inline void all_tiles(const Chunk* chunks, int k, int blocks, const MultiplyCall& all) {
-  constexpr int T = V::kCodeRows[P - 1];
-  int i = codes_tiles<V, T, P>(chunks, k, blocks, all, 0);
-  if constexpr (T > 3) i = codes_tiles<V, T / 2, P>(chunks, k, blocks, all, i);
-  codes_tiles<V, 1, P>(chunks, k, blocks, all, i);
+// Rows [i, n_rows), T at a time as far as it goes, then half as many.
+template <class V, int T, int P, class Chunk>
+inline void all_tiles(const Chunk* chunks, int k, int blocks, const MultiplyCall& all, int i = 0) {
+  i = codes_tiles<V, T, P>(chunks, k, blocks, all, i);
+  if constexpr (T > 1) all_tiles<V, T / 2, P>(chunks, k, blocks, all, i);
 }
 
-// A single row is multiplied with the packed panels; for several, each chunk is unpacked once.
+// A few rows are multiplied with the packed panel; for more, each chunk is unpacked once.
 template <class V, Type type, int P>
 inline void multiply_panels(const std::byte* const* panels, int columns, const MultiplyCall& all) {
   constexpr PanelFormat f = panel_format(type);
+  constexpr int T = V::kCodeRows[P - 1];
   Packed<V, type> packed[P];
   for (int p = 0; p < P; ++p) packed[p].chunk = panels[p];
   if constexpr (type == Type::q8_0 && V::kUnsignedLevels) {
-    all_tiles<V, P>(packed, 0, columns / kBlock, all);
-  } else if (all.n_rows == 1) {
-    codes_tiles<V, 1, P>(packed, 0, columns / kBlock, all, 0);
+    all_tiles<V, T, P>(packed, 0, columns / kBlock, all);
   } else {
+    if constexpr (P == 1) {
+      constexpr int kFew = T < kFewRows ? T : kFewRows;
+      if (all.n_rows <= kFewRows) return all_tiles<V, kFew, P>(packed, 0, columns / kBlock, all);
+    }
     Unpacked<V, f.group, f.has_minimums()> unpacked[P];
     UnpackedView<V, f.group, f.has_minimums()> views[P];
     for (int p = 0; p < P; ++p) views[p].of = &unpacked[p];
@@ -306,7 +308,7 @@ inline void multiply_panels(const std::byte* const* panels, int columns, const M
         unpacked[p].unpack(packed[p], blocks);
         packed[p].next_chunk();
       }
-      all_tiles<V, P>(views, k, blocks, all);
+      all_tiles<V, T, P>(views, k, blocks, all);
     }
   }
 }
@@ -316,9 +318,9 @@ void multiply_codes(const std::byte* const* panels, int n_panels, int k, const I
                     const int* rows, int n_rows, float* out, std::ptrdiff_t stride) {
   MultiplyCall all{input, rows, n_rows, out, stride};
   int p = 0;
-  // One row is bound by memory, which gives more to one stream of reads than to two side by side.
+  // Few rows are bound by memory, which gives more to one stream of reads than to two side by side.
   if constexpr (V::kCodePanels == 2) {
-    for (; n_rows > 1 && p + 2 <= n_panels; p += 2, all.out += 2 * kPanelRows) {
+    for (; n_rows > kFewRows && p + 2 <= n_panels; p += 2, all.out += 2 * kPanelRows) {
       multiply_panels<V, type, 2>(panels + p, k, all);
     }
   }

@@ -170,10 +170,11 @@ inline typename V::F load_cached(const void* row, int i) {
   }
 }
 
-// scores[h][t] for H heads and K tokens; no sum leaves the registers before it is complete. The
-// first heads have the rows of the tokens `next` and after on their way from memory meanwhile.
+// scores[h][t] for H heads and K tokens; no sum leaves the registers before it is complete. K rows
+// from `ahead` on, if any, are on their way from memory meanwhile.
 template <class V, class T, int H, int K>
-inline void score_block(const AttentionTile& tile, int h, int t, int next, float* scores) {
+inline void score_block(const AttentionTile& tile, int h, int t, const void* const* ahead,
+                        float* scores) {
   typename V::F sums[H][K];
 #pragma GCC unroll 64
   for (int i = 0; i < H * K; ++i) (&sums[0][0])[i] = V::zero();
@@ -183,7 +184,7 @@ inline void score_block(const AttentionTile& tile, int h, int t, int next, float
     for (int a = 0; a < H; ++a) q[a] = V::load(tile.query + std::ptrdiff_t{h + a} * tile.width + i);
 #pragma GCC unroll 64
     for (int b = 0; b < K; ++b) {
-      if (h == 0) __builtin_prefetch(static_cast<const T*>(tile.rows[next + b]) + i);
+      if (ahead) __builtin_prefetch(static_cast<const T*>(ahead[b]) + i, 0, 2);
       const auto c = load_cached<V, T>(tile.rows[t + b], i);
 #pragma GCC unroll 64
       for (int a = 0; a < H; ++a) sums[a][b] = V::fma(q[a], c, sums[a][b]);
@@ -196,13 +197,17 @@ inline void score_block(const AttentionTile& tile, int h, int t, int next, float
   }
 }
 
+// The rows ahead are shared out among all heads, so that memory never has to wait for sums, nor
+// they for it.
 template <class V, class T, int H>
 inline void score_heads(const AttentionTile& tile, int h, float* scores) {
+  const int groups = (tile.heads + V::kScoreHeads - 1) / V::kScoreHeads;
   int t = 0;
   for (; t + 4 <= tile.n; t += 4) {
-    score_block<V, T, H, 4>(tile, h, t, t + 8 <= tile.n ? t + 4 : t, scores);
+    const bool fetch = tile.ahead && t / 4 % groups == h / V::kScoreHeads;
+    score_block<V, T, H, 4>(tile, h, t, fetch ? tile.ahead + t : nullptr, scores);
   }
-  for (; t < tile.n; ++t) score_block<V, T, H, 1>(tile, h, t, t, scores);
+  for (; t < tile.n; ++t) score_block<V, T, H, 1>(tile, h, t, nullptr, scores);
 }
 
 template <class V>
