@@ -127,7 +127,8 @@ class World:
 
   def phrase(self, low=2, high=7):
     r = self.rng
-    return " ".join(self.nonsense() if r.random() < 0.25 else self.word() for _ in range(r.randrange(low, high)))
+    unknown = r.choice([0.1, 0.1, 0.4, 1])  # words of a phrase that nobody knows
+    return " ".join(self.nonsense() if r.random() < unknown else self.word() for _ in range(r.randrange(low, high)))
 
   def line(self):
     r, k = self.rng, self.rng.random()
