@@ -201,12 +201,11 @@ TEST_P(Kernel, AttendsOverTilesOfAnySize) {
       for (int n : {1, 3, 4, 16, 31, 128}) {
         const std::vector<float> cache = normal(n * width);
         const std::vector<std::byte> halves = encode(Type::f16, cache);
-        std::vector<const void*> rows(n), ahead(kTileTokens);
+        std::vector<const void*> rows(n);
         for (int t = 0; t < n; ++t) {
           rows[t] = exact ? static_cast<const void*>(cache.data() + t * width)
                           : halves.data() + std::size_t(t) * width * 2;
         }
-        for (int t = 0; t < kTileTokens; ++t) ahead[t] = rows[t % n];
         for (int set : {0, 1}) {
           const Kernels& kernels = set == 0 ? scalar_ : simd_;
           std::vector<float> scratch(heads * (kTileTokens + width));
@@ -216,7 +215,8 @@ TEST_P(Kernel, AttendsOverTilesOfAnySize) {
                                    .latent = latent,
                                    .rows = rows.data(),
                                    .n = n,
-                                   .ahead = n == 16 ? nullptr : ahead.data(),
+                                   .ahead = rows.data(),
+                                   .n_ahead = n == 16 ? 0 : n,
                                    .scratch = scratch.data()};
           const SoftmaxState state{largest[set].data(), sum[set].data(), weighted[set].data()};
           (exact ? kernels.attend_f32 : kernels.attend_f16)(tile, state);

@@ -20,16 +20,6 @@ namespace {
 
 constexpr int kSegmentTokens = 256;
 constexpr int kRows = 64;  // that a piece multiplies with one head's matrix
-constexpr int kLine = 64;  // bytes of a cache
-
-// Starts to read `n` rows.
-void fetch(const void* const* rows, int n, std::size_t bytes) {
-  for (int i = 0; i < n; ++i) {
-    for (std::size_t at = 0; at < bytes; at += kLine) {
-      __builtin_prefetch(static_cast<const std::byte*>(rows[i]) + at, 0, 2);
-    }
-  }
-}
 
 std::size_t state_size(int heads, std::size_t latent) {
   return heads * (2 + latent);
@@ -126,10 +116,9 @@ void CpuBackend::multiply_in_two(const PackedMatrix& m, int matrix, const InputR
   std::iota(rows + n_rows, rows + 2 * n_rows, n_slots() + first);
   const int width = m.panels() * kPanelRows;
   multiply(m, matrix, 0, m.panels(), in.input(0, at), rows, 2 * n_rows, scratch, width);
-  const float* const rest = scratch + std::ptrdiff_t{n_rows} * width;
-  for (int i = 0; i < n_rows; ++i) {
-    for (int c = 0; c < width; ++c)
-      out[i * stride + c] = scratch[i * width + c] + rest[i * width + c];
+  const float* rest = scratch + std::ptrdiff_t{n_rows} * width;
+  for (int i = 0; i < n_rows; ++i, out += stride, scratch += width, rest += width) {
+    for (int c = 0; c < width; ++c) out[c] = scratch[c] + rest[c];
   }
 }
 
@@ -257,11 +246,11 @@ void CpuBackend::attend_segment(const LatentAttention& attention, int slot, int 
   std::fill_n(sums.sum, heads + std::size_t(heads) * latent, 0.0f);
   const std::size_t state_floats = state_size(heads, latent);
   scratch_[thread].reserve(segment_scratch(heads) + state_floats);
-  // The rows of a tile from token t on; the last one is repeated. Returns how many there are.
+  // The rows of the tile from token t on. Returns how many there are.
   const auto rows_from = [&](int t, int before, const void** rows) {
-    const int n = std::min(kTileTokens, before - t);
-    for (int j = 0; j < kTileTokens; ++j) {
-      const int token = t + std::min(j, n - 1), position = all ? token : kept[token];
+    const int n = std::clamp(before - t, 0, kTileTokens);
+    for (int j = 0; j < n; ++j) {
+      const int position = all ? t + j : kept[t + j];
       rows[j] = pages_.row(batch_[i].pages[position / kPageTokens], attention.layer,
                            position % kPageTokens);
     }
@@ -274,19 +263,16 @@ void CpuBackend::attend_segment(const LatentAttention& attention, int slot, int 
                      .width = width,
                      .latent = latent,
                      .scratch = scratch_[thread].data()};
-  int n = rows_from(begin, end, now);
-  if (segment < step) fetch(now, n, pages_.layout().row_bytes());
-  for (int t = begin; t < end; t += tile.n) {
+  tile.n = rows_from(begin, end, now);
+  for (int t = begin; t < end;) {
+    t += tile.n;
     tile.rows = now;
-    tile.n = n;
-    tile.ahead = nullptr;
-    const int next = t + n < end ? t + n : begin + step * kSegmentTokens;
-    if (next < tokens) {
-      n = rows_from(next, t + tile.n < end ? end : tokens, then);
-      tile.ahead = then;
-    }
+    tile.ahead = then;
+    tile.n_ahead =
+        t < end ? rows_from(t, end, then) : rows_from(begin + step * kSegmentTokens, tokens, then);
     (precision_ == Precision::exact ? kernels_.attend_f32 : kernels_.attend_f16)(tile, sums);
     std::swap(now, then);
+    tile.n = tile.n_ahead;
   }
 }
 

@@ -58,7 +58,8 @@ struct AttentionTile {
   int latent = 0;                      // padded to 16
   const void* const* rows = nullptr;   // [n] cached rows of `width` values
   int n = 0;                           // at most kTileTokens
-  const void* const* ahead = nullptr;  // [kTileTokens] rows that are read next, or none
+  const void* const* ahead = nullptr;  // [n_ahead] rows that are read next
+  int n_ahead = 0;                     // at most kTileTokens
   float* scratch = nullptr;            // [heads * kTileTokens + heads * width]
 };
 inline constexpr int kTileTokens = 128;

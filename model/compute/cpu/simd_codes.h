@@ -297,7 +297,7 @@ inline void multiply_panels(const std::byte* const* panels, int columns, const M
   } else {
     if constexpr (P == 1) {
       constexpr int kFew = T < kFewRows ? T : kFewRows;
-      if (all.n_rows <= kFewRows) return all_tiles<V, kFew, P>(packed, 0, columns / kBlock, all);
+      if (all.n_rows <= kFew) return all_tiles<V, kFew, P>(packed, 0, columns / kBlock, all);
     }
     Unpacked<V, f.group, f.has_minimums()> unpacked[P];
     UnpackedView<V, f.group, f.has_minimums()> views[P];

@@ -201,11 +201,12 @@ inline void score_block(const AttentionTile& tile, int h, int t, const void* con
 // they for it.
 template <class V, class T, int H>
 inline void score_heads(const AttentionTile& tile, int h, float* scores) {
+  constexpr int K = 4;
   const int groups = (tile.heads + V::kScoreHeads - 1) / V::kScoreHeads;
   int t = 0;
-  for (; t + 4 <= tile.n; t += 4) {
-    const bool fetch = tile.ahead && t / 4 % groups == h / V::kScoreHeads;
-    score_block<V, T, H, 4>(tile, h, t, fetch ? tile.ahead + t : nullptr, scores);
+  for (; t + K <= tile.n; t += K) {
+    const bool fetch = t + K <= tile.n_ahead && t / K % groups == h / V::kScoreHeads;
+    score_block<V, T, H, K>(tile, h, t, fetch ? tile.ahead + t : nullptr, scores);
   }
   for (; t < tile.n; ++t) score_block<V, T, H, 1>(tile, h, t, nullptr, scores);
 }
