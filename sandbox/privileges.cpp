@@ -16,7 +16,7 @@
 namespace corvid::sandbox {
 namespace {
 
-constexpr int kNice = 5;  // the model and the user go first
+constexpr int kNicer = 5;  // than what runs outside: the model and the user go first
 
 [[noreturn]] void fail(const char* what) {
   throw SandboxError(std::string("cannot ") + what + ": " + std::strerror(errno));
@@ -50,7 +50,7 @@ void enter_limits(const Limits& limits, int processes) {
   limit(RLIMIT_NOFILE, limits.open_files);
   limit(RLIMIT_NPROC, processes);
   limit(RLIMIT_RTPRIO, 0);
-  ::setpriority(PRIO_PROCESS, 0, kNice);
+  ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + kNicer);
 }
 
 }  // namespace corvid::sandbox
