@@ -25,7 +25,7 @@ ask(blank_page, "I need a file {file} containing exactly this: {text}", WRITE, T
 ask(blank_page, "save the following line as {file}: {text}", WRITE, TEXT)
 ask(blank_page, "create {new}/{file} with one line in it, {text}",
     "mkdir {new}; echo '{text}' > {new}/{file}; echo done", {"{new}/{file}": "{text}\n"})
-ask(blank_page, "make an empty file named {file}", "touch {file}; echo done", {"{file}": ""})
+ask(blank_page, "an empty file {file} is needed here", "touch {file}; echo done", {"{file}": ""})
 ask(blank_page, "I want a new folder called {new} here", "mkdir {new}; echo done", {"{new}/": ""})
 ask(blank_page, "please set up a folder {new} with an empty file {file} inside",
     "mkdir {new}; touch {new}/{file}; echo done", {"{new}/{file}": ""})
@@ -63,13 +63,13 @@ ask(a_list, "at the very end of {file}, add \"{text}\"", ADD, ADDED)
 ask(a_list, "put {text} on a new last line of {file}", ADD, ADDED)
 ask(a_list, "please add a line saying {text} to the bottom of {file}", ADD, ADDED)
 ask(a_list, "{file} lacks one line at the end: {text}", ADD, ADDED)
-ask(a_list, "stick the line {text} onto the end of {file}", ADD, ADDED)
+ask(a_list, "one more line for {file}, at its end: {text}", ADD, ADDED)
 ask(a_list, "add {a} to my list in {file}", "echo {a} >> {file}; echo added",
     {"{file}": "{before}{a}\n"})
 ask(a_list, "below the final line of {file}, put {text}", ADD, ADDED)
 ask(a_list, "extend {file} by two lines, {a} and then {b}",
     "printf '%s\\n' {a} {b} >> {file}; echo added", {"{file}": "{before}{a}\n{b}\n"})
-ask(a_list, "append {a} to both {file} and {inner}",
+ask(a_list, "{a} should become the last line of {file} and of {inner}",
     "echo {a} >> {file}; echo {a} >> {inner}; echo added",
     {"{file}": "{before}{a}\n", "{inner}": "{inner_before}{a}\n"})
 ask(a_list, "log the entry {text} in {file} and keep what is there", ADD, ADDED)
@@ -105,12 +105,12 @@ MV, MOVED = "mv {old} {new}; echo renamed", {"{old}": None, "{new}": "{text}"}
 IN_D = {"{d}/{inner}": None, "{d}/{new}": "{inner_text}"}
 ask(a_name, "{old} has a bad name, it should be called {new}", MV, MOVED)
 ask(a_name, "{old} needs a different name: {new}", MV, MOVED)
-ask(a_name, "{old} should be named {new} instead", MV, MOVED)
+ask(a_name, "call {old} {new} from today on", MV, MOVED)
 ask(a_name, "Give {old} the new name {new}.", MV, MOVED)
-ask(a_name, "please call the file {old} {new} from now on", MV, MOVED)
-ask(a_folder, "the folder {old} has to be renamed to {new}", MV,
+ask(a_name, "from now on I want {old} known as {new}", MV, MOVED)
+ask(a_folder, "{new} is the name that the folder {old} has to get", MV,
     {"{old}/": None, "{new}/{a}": "{at}", "{new}/{b}": "{bt}"})
-ask(a_name, "the file {inner} in {d} should be called {new}",
+ask(a_name, "in {d} there is a file {inner}: its name should be {new}",
     "mv {d}/{inner} {d}/{new}; echo renamed", IN_D)
 ask(a_name, "rename each .{ext} file in {d} so that it ends in .{e2}",
     "mv {d}/{inner} {d}/{inner_stem}.{e2}; echo renamed",
@@ -150,15 +150,15 @@ move = Family("move")
 ask = move.ask
 F1 = {"{f1}": None, "{d}/{f1}": "{f1t}"}
 BOTH = {"{f1}": None, "{d}/{f1}": "{f1t}", "{f2}": None, "{d}/{f2}": "{f2t}"}
-ask(to_move, "Move {f1} into the folder {d}.", "mv {f1} {d}/; echo moved", F1)
-ask(to_move, "put the file {f1} in {d}", "mv {f1} {d}/; echo moved", F1)
+ask(to_move, "Move {f1} so that it lives in {d}.", "mv {f1} {d}/; echo moved", F1)
+ask(to_move, "{d} is the place for {f1}", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "please move all .{e1} files of this folder to {d}", "mv *.{e1} {d}/; echo moved",
     BOTH)
 ask(to_move, "{f1} got misplaced, its home is {d}", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "move everything that ends in .{e1} from {a} to {b}",
     "mv {a}/*.{e1} {b}/; echo moved",
     {"{a}/{i1}": None, "{a}/{i2}": None, "{b}/{i1}": "{i1t}", "{b}/{i2}": "{i2t}"})
-ask(to_move, "take {i1} out of {a} and put it in {b}", "mv {a}/{i1} {b}/; echo moved",
+ask(to_move, "{i1} has no business in {a}, put it in {b}", "mv {a}/{i1} {b}/; echo moved",
     {"{a}/{i1}": None, "{b}/{i1}": "{i1t}"})
 ask(to_move, "make a folder {new} and move {f1} there", "mkdir {new}; mv {f1} {new}/; echo moved",
     {"{f1}": None, "{new}/{f1}": "{f1t}"})
@@ -166,14 +166,14 @@ ask(to_move, "the folder {a} should go inside {b}, please move it", "mv {a} {b}/
     {"{a}/": None, "{b}/{a}/{i1}": "{i1t}", "{b}/{a}/{i2}": "{i2t}", "{b}/{a}/{j1}": "{j1t}"})
 ask(to_move, "bring {a}/{i1} up to the top folder", "mv {a}/{i1} .; echo moved",
     {"{a}/{i1}": None, "{i1}": "{i1t}"})
-ask(to_move, "can you get {f1} over into {d}?", "mv {f1} {d}/; echo moved", F1)
+ask(to_move, "{f1} is wanted over in {d}", "mv {f1} {d}/; echo moved", F1)
 ask(to_move, "the files that start with {prefix} should move to {d}",
     "mv {prefix}* {d}/; echo moved", {"{p1}": None, "{d}/{p1}": "{p1t}"})
 ask(to_move, "tidy up {a}: the .{e1} files go to {d}, the .{e2} files go to {b}",
     "mv {a}/*.{e1} {d}/; mv {a}/*.{e2} {b}/; echo moved",
     {"{a}/{i1}": None, "{d}/{i1}": "{i1t}", "{a}/{i2}": None, "{d}/{i2}": "{i2t}",
      "{a}/{j1}": None, "{b}/{j1}": "{j1t}"})
-ask(to_move, "move {f1} and {f2} to {d}", "mv {f1} {f2} {d}/; echo moved", BOTH)
+ask(to_move, "{f1} goes to {d}, and so does {f2}", "mv {f1} {f2} {d}/; echo moved", BOTH)
 ask(to_move, "relocate {g1} to {d}/{sub}", "mv {g1} {d}/{sub}/; echo moved",
     {"{g1}": None, "{d}/{sub}/{g1}": "{g1t}"})
 
@@ -238,19 +238,19 @@ ask(change_setting(flat_settings, "toml", to=lambda w: w.number(100, 999),
     "{key} in {file} ought to have the value {new}", AT, AFTER)
 ask(change_setting(flat_settings, "json", to=port, value=port, key="port"),
     "please change the port in {file} to {new}", AT, AFTER)
-ask(once, "{file} still says {old}. Make it {new}.", SED, AFTER)
+ask(once, "In {file} the word is {old}, but {new} is right. Correct it.", SED, AFTER)
 ask(once, "there's a typo in {file}: {old} must be {new}", SED, AFTER)
 ask(spread, "replace all occurrences of {old} with {new} in the whole folder {d}", ALL, ABC)
 ask(change_setting(flat_settings, "toml", to=lambda w: "false", value=lambda w: True),
     "turn {key} off in {file}, it is true now and should be false", AT, AFTER)
 ask(change_setting(flat_settings, "json", to=version, value=version, key="version"),
     "the version in {file} has to become {new}", AT, AFTER)
-ask(once, "delete the line with {old} from {file}", "sed -i '/{old}/d' {file}; echo deleted",
+ask(once, "the line with {old} has to go from {file}", "sed -i '/{old}/d' {file}; echo deleted",
     {"{file}": "{gone}"})
 ask(often, "edit {file}: {old} -> {new}, everywhere", SED, AFTER)
 ask(change_setting(settings, "ini", to=lambda w: w.name()),
     "in section {section} of {file} change {key} to {new}", AT, AFTER)
-ask(once, "put {new} where {file} has {old}", SED, AFTER)
+ask(once, "wherever {file} has {old}, let it have {new}", SED, AFTER)
 ask(change_setting(flat_settings, "ini", to=lambda w: w.name(), key="user"),
     "update the user in {file} from {value} to {new}", AT, AFTER)
 ask(spread, "in each .{ext} file of {d}, {old} should become {new}", ALL, ABC)

@@ -13,6 +13,7 @@ import unittest
 
 from chore import fill
 from chores import CHORES
+from shared_wording import normal, shared
 from workspace import attempt, oracle, staged
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,14 +27,6 @@ def wording_pattern(turn, facts):
     holes = {"name": r"\S+", "text": r"\S+( \S+)*"}
     words = normal(re.sub(r"\{(\w+)\}", hole, turn.wording)).split()
     return re.compile(" ".join(holes.get(word) or re.escape(word) for word in words))
-
-
-def normal(text):
-    """Lower case, without punctuation that stands beside words, without politeness at the ends."""
-    text = re.sub(r"[\"'`“”‘’]", "", text.lower())
-    text = re.sub(r"[.,:;!?]+(?=\s|$)", " ", text)
-    text = re.sub(r"^(please|could you|can you|hey)\s+|\s+(please|thanks|for me)\s*$", "", text)
-    return " ".join(text.split())
 
 
 def training_prompts():
@@ -105,6 +98,16 @@ class Exam(unittest.TestCase):
         self.assertLessEqual(len(passed["a recital"]), 30, passed["a recital"])
         # Less than a twentieth: what the program with shuffled weights must stay below, too.
         self.assertLess(len(passed["a plea"]), 15, passed["a plea"])
+
+    def test_no_template_of_the_training_data_makes_a_wording(self):
+        found = shared(turn.wording for chore in CHORES for turn in chore.turns)
+        self.assertFalse(found, "\n" + "\n".join(f"{k}: {v}" for k, v in found.items()))
+
+    def test_finds_a_template_that_makes_a_wording(self):
+        for wording in ("Could you tell me where {file} is in {d}?", "count {ext} files in {d}!",
+                        "shift {file} into the folder {d}", "move that to {d}"):
+            self.assertTrue(shared([wording]), wording)
+        self.assertFalse(shared(["{file} has had its day in {d}, so to speak"]))
 
     def test_shares_no_wording_with_the_training_data(self):
         prompts = training_prompts()

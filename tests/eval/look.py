@@ -73,9 +73,9 @@ count = Family("count")
 ask = count.ask
 COUNT_ALL, COUNT_EXT = "find {d} -type f | wc -l", "find {d} -type f -name '*.{ext}' | wc -l"
 ask(one_folder, "How many files are sitting in {d}?", COUNT_ALL, says=("{all}",))
-ask(one_folder, "count the .{ext} files in {d} for me", COUNT_EXT, says=("{some}",))
+ask(one_folder, "the .{ext} files in {d}, what do they come to in number?", COUNT_EXT, says=("{some}",))
 ask(one_folder, "what's the number of files inside the {d} folder", COUNT_ALL, says=("{all}",))
-ask(one_folder, "{d}: how many files?", COUNT_ALL, says=("{all}",))
+ask(one_folder, "{d} - file count?", COUNT_ALL, says=("{all}",))
 ask(one_folder, "I need to know how many {ext} files {d} has.", COUNT_EXT, says=("{some}",))
 ask(nested_folders, "How many files does {d} hold in total, subfolders included?", COUNT_ALL,
     says=("{all}",))
@@ -97,7 +97,7 @@ ask(one_text, "I'd like the total word count of \"{file}\"", "wc -w < {file}", s
 ask(one_text, "Give me the number of words in {file}.", "wc -w < {file}", says=("{words}",))
 ask(repeated_word, "how many lines of {file} have {word} in them?", "grep -c {word} {file}",
     says=("{with}",))
-ask(repeated_word, "count the lines in {file} that begin with {word}", "grep -c '^{word}' {file}",
+ask(repeated_word, "lines of {file} beginning with {word}: how many are there?", "grep -c '^{word}' {file}",
     says=("{first}",))
 
 
@@ -156,12 +156,12 @@ ask(deep_tree, "I can't find {file} anymore, which folder is it in?", WHERE, say
 ask(deep_tree, "I lost track of {file}, where does it live now?", WHERE, says=("{path}",))
 ask(deep_tree, "what is the full path of {file} in this project", WHERE, says=("{path}",))
 ask(deep_tree, "{file} must be somewhere in here. Where?", WHERE, says=("{path}",))
-ask(deep_tree, "Please locate the file called {file}.", WHERE, says=("{path}",))
+ask(deep_tree, "I lost track of the file called {file}, help me to it.", WHERE, says=("{path}",))
 ask(by_kind, "list all the .{ext} files in this project", "find . -name '*.{ext}'",
     says=("@wanted",), lacks=("@rest",))
 ask(by_kind, "which files in here end in .{ext}?", "find . -name '*.{ext}'", says=("@wanted",),
     lacks=("@rest",))
-ask(by_kind, "Show me every .{ext} file under {d}.", "find {d} -name '*.{ext}'",
+ask(by_kind, "I want to see all the .{ext} files that {d} has anywhere inside.", "find {d} -name '*.{ext}'",
     says=("@wanted",), lacks=("@rest",))
 ask(by_kind, "which files in {d} have a name that begins with {prefix}?",
     "find {d} -name '{prefix}*'", says=("@prefixed",), lacks=("@unprefixed",))
@@ -218,12 +218,12 @@ def shell_sources(w):
 search = Family("search")
 ask = search.ask
 GREP = "grep -rl {word} ."
-ask(needle, "Which file mentions {word}?", GREP, pick=("{file}", "@paths"))
+ask(needle, "Which file talks about {word}?", GREP, pick=("{file}", "@paths"))
 ask(needle, "search everything for {word} and tell me the file", GREP, pick=("{file}", "@paths"))
 ask(needle, "where does the word {word} show up?", GREP, pick=("{file}", "@paths"))
 ask(needle, "grep the whole folder for {word}, which file has it", GREP,
     pick=("{file}", "@paths"))
-ask(needle, "show me the line that has {word} in it", "grep -rh {word} .", says=("{line}",))
+ask(needle, "let me see the line where {word} stands", "grep -rh {word} .", says=("{line}",))
 ask(needle, "{word} occurs once in {path}; give me the number of that line", "grep -n {word} {path} | cut -d: -f1",
     says=("{number}",))
 ask(needle, "at what line number does {word} turn up in {path}?",
@@ -231,11 +231,11 @@ ask(needle, "at what line number does {word} turn up in {path}?",
 ask(needle, "is {word} mentioned anywhere in {d}? where?", GREP, pick=("{file}", "@paths"))
 ask(needle, "does any file in here contain the word {absent}?",
     "grep -rl {absent} . || echo no file has it", means="none", lacks=("@paths",))
-ask(many_needles, "Which files have {word} in them?", GREP, says=("@hits",), lacks=("@misses",))
+ask(many_needles, "Name the files in which {word} turns up.", GREP, says=("@hits",), lacks=("@misses",))
 ask(many_needles, "list the files under {d} with the text \"{word}\"", "grep -rl {word} {d}",
     says=("@hits",), lacks=("@misses",))
-ask(many_needles, "in how many files does {word} occur?", GREP + " | wc -l", says=("2",))
-ask(shell_sources, "in which script is the function {func} defined?", "grep -rl '{func}()' .",
+ask(many_needles, "{word} is found in how many files all told?", GREP + " | wc -l", says=("2",))
+ask(shell_sources, "which script holds the definition of the function {func}?", "grep -rl '{func}()' .",
     pick=("{defined}", "@names"))
 ask(shell_sources, "which of my scripts still has a TODO comment?", "grep -rl TODO .",
     pick=("{todo}", "@names"))
@@ -329,7 +329,7 @@ ask(nested_ages, "the latest file under {d}, subfolders too: what is it?", NEW,
     pick=("{new}", "@names"))
 ask(ages, "which of the files in {d} is the oldest?", "ls -tr {d} | head -1",
     pick=("{old}", "@names"))
-ask(ages, "name the file in {d} that has not been touched for the longest time",
+ask(ages, "what in {d} has been lying around unchanged the longest? name the file",
     "ls -tr {d} | head -1", pick=("{old}", "@names"))
 ask(ages, "which was modified later, {a} or {b}?", "ls -t {a} {b} | head -1",
     pick=("{b}", "{a}"))
@@ -377,14 +377,14 @@ ask = disk.ask
 SUM = "find {d} -type f -printf '%s\\n' | awk '{s += $1} END {print s}'"
 HEAVY = "du -s {d}/* | sort -rn | head -1 | sed 's/.*[/]//'"
 ask(weights, "How many bytes do the files in {d} take up altogether?", SUM, any_of=("@sums",))
-ask(weights, "total size of {d} in bytes", SUM, any_of=("@sums",))
+ask(weights, "all of {d} taken together is how many bytes?", SUM, any_of=("@sums",))
 ask(weights, "what does the folder {d} weigh, in bytes?", SUM, any_of=("@sums",))
 ask(weights, "{file} comes to how many bytes exactly?", "stat -c %s {file}", says=("{bytes}",))
 ask(weights, "exact size of {file}, in bytes please", "stat -c %s {file}", says=("{bytes}",))
-ask(weights, "give me the number of bytes in {file}", "wc -c < {file}", says=("{bytes}",))
+ask(weights, "{file} weighs how many bytes?", "wc -c < {file}", says=("{bytes}",))
 ask(heavy_folders, "which folder uses more space, {a} or {b}?",
     "du -s {a} {b} | sort -rn | head -1 | cut -f2", pick=("{b}", "{a}"))
-ask(heavy_folders, "which of the folders in {d} is the biggest?", HEAVY, pick=("{big}", "@names"))
+ask(heavy_folders, "the folders in {d}: which one is the biggest of them?", HEAVY, pick=("{big}", "@names"))
 ask(weights, "how much space do the .{ext} files in {d} need? I want bytes.",
     "cat {d}/*.{ext} | wc -c", says=("{some}",))
 ask(weights, "sum up the sizes of all files under {d} (bytes)", SUM, any_of=("@sums",))
@@ -490,7 +490,7 @@ ask(scene(flat_settings, "toml", key="port", value=port), "what port is configur
     FLAT, says=value)
 ask(scene(flat_settings, "json", key="version", value=version), "tell me the version in {file}",
     FLAT, says=value)
-ask(scene(flat_settings, "ini"), "what does {file} say about {key}?", FLAT, says=value)
+ask(scene(flat_settings, "ini"), "what does {file} have to say on {key}?", FLAT, says=value)
 ask(scene(settings, "ini"), "get me {key} from the [{section}] section of {file}", IN,
     says=value, lacks=no_decoy)
 ask(scene(settings, "json", value=port), "{file}: what's under {section} for {key}?", IN,
@@ -498,7 +498,7 @@ ask(scene(settings, "json", value=port), "{file}: what's under {section} for {ke
 ask(scene(settings, "toml", value=port),
     "what is the value for {key} in section {section} of {file}?", IN, says=value, lacks=no_decoy)
 ask(scene(flat_settings, "json", value=lambda w: w.rng.random() < 0.5),
-    "is {key} true or false in {file}?", FLAT, pick=("{value}", "true", "false"))
+    "{file} has {key}: is it true or is it false?", FLAT, pick=("{value}", "true", "false"))
 ask(scene(flat_settings, "toml", key="host", value=address), "which host is in {file}?", FLAT,
     says=value)
 ask(scene(flat_settings, "json", key="name"), "What name does {file} give the project?", FLAT,

@@ -64,13 +64,13 @@ ask(repository, "how long is the history of this repo, in commits?", "git rev-li
     says=("{commits}",))
 ask(repository, "who made the most recent commit?", "git log -1 --format=%an",
     pick=("{author}", "{first_author}"))
-ask(repository, "what is the message of the very first commit?", "git log --format=%s | tail -1",
+ask(repository, "how did the very first commit describe itself?", "git log --format=%s | tail -1",
     pick=("{first}", "@subjects"))
 ask(busy_repository, "which tracked files have I modified since the last commit?",
     "git diff --name-only", says=("{changed}",), lacks=("@untouched",))
 ask(repository, "is there anything I have not committed yet?", "git status --short",
     says=("{changed}",), lacks=("@untouched",))
-ask(clean_repository, "Is my working tree clean?", "git status", means="clean", lacks=("@names",))
+ask(clean_repository, "Do I have a clean working tree?", "git status", means="clean", lacks=("@names",))
 ask(busy_repository, "which file is not tracked by git yet?", "git status --short | grep '??'",
     says=("{untracked}",), lacks=("@names",))
 ask(busy_repository, "what did I stage?", "git diff --cached --name-only", says=("{staged}",),
@@ -165,9 +165,9 @@ ask(suite, "run ./{script} - what's broken?", RUN, **BAD)
 ask(plain_suite, "do the tests pass? if not, which is the bad one?", RUN, **BAD)
 ask(green_suite, "does ./{script} pass?", RUN, means="passes")
 ask(suite, "execute {script} and name the failing test", RUN, **BAD)
-ask(green_plain, "are all tests green?", RUN, means="passes")
+ask(green_plain, "did every test come out green?", RUN, means="passes")
 ask(two_bad, "please run the test suite, I want to know the failures", RUN, **BAD)
-ask(two_bad, "how many tests fail in {script}?", "bash {script} | tail -1 | cut -d' ' -f3",
+ask(two_bad, "of the tests in {script}, how many fail?", "bash {script} | tail -1 | cut -d' ' -f3",
     says=("{n_bad}",))
 ask(suite, "when you run {script}, how many of the tests pass?",
     "bash {script} | grep -ciE '^(ok|PASS)'", says=("{n_good}",))
@@ -317,7 +317,7 @@ def line_race(w):
 compare = Family("compare")
 ask = compare.ask
 CMP = "cmp -s {a} {b} && echo they are identical || echo they differ"
-ask(twins, "Are {a} and {b} identical?", CMP, means="same")
+ask(twins, "would {a} and {b} count as identical?", CMP, means="same")
 ask(pair, "does {a} say the same as {b}?", CMP, means="different")
 ask(pair, "compare {a} with {b} and tell me which line is different",
     "diff {a} {b} | head -1 | sed 's/c.*//'", any_of=("{number}", "{new}"))
@@ -327,7 +327,7 @@ ask(one_more, "which line of {long} is not in {short}?", "diff {short} {long}", 
 ask(one_more, "name what stands in {long} but not in {short}", "diff {short} {long}",
     says=("{extra}",))
 ask(pair, "diff {a} {b}, what changed?", "diff {a} {b}", says=("{old}", "{new}"))
-ask(changed_lines, "how many lines are different between {a} and {b}?",
+ask(changed_lines, "number of lines in which {a} and {b} are not the same?",
     "diff {a} {b} | grep -c '^>'", says=("{n}",))
 ask(two_folders, "which file is in {d1} but missing from {d2}?", "diff -rq {d1} {d2}",
     says=("{only}",), lacks=("@shared",))
@@ -335,7 +335,7 @@ ask(two_folders, "do the folders {d1} and {d2} hold the same files? name what is
     "diff -rq {d1} {d2}", says=("{only}",), lacks=("@shared",))
 ask(line_race, "which of the two has more lines, {a} or {b}?",
     "wc -l {a} {b} | sort -rn | sed -n '2s/.* //p'", pick=("{b}", "{a}"))
-ask(twins, "check if {a} is an exact copy of {b}", CMP, means="same")
+ask(twins, "is {a} a true copy of {b}, to the letter?", CMP, means="same")
 ask(pair, "{a} and {b} should be equal. are they?", CMP, means="different")
 
 FAMILIES = [git, tests, fix, compare]

@@ -130,9 +130,9 @@ missing = Family("missing")
 ask = missing.ask
 GONE = "echo it does not exist"
 ask(absent, "the line count of {file}, would you?", GONE, means="missing")
-ask(absent, "What is the {key} in {ghost}?", GONE, means="missing")
+ask(absent, "Which {key} does {ghost} give?", GONE, means="missing")
 ask(absent, "please read {d}/{ghost} to me", GONE, means="missing")
-ask(absent, "move {file} into {d}, would you?", GONE, means="missing")
+ask(absent, "{file} belongs into {d}, would you move it?", GONE, means="missing")
 ask(absent, "I want {file} to be renamed {new}.md", GONE, means="missing")
 ask(absent, "which file in {gone} is the largest?", GONE, means="missing")
 ask(absent, "{json}: what stands there for {nokey}?", GONE, means="missing")
@@ -184,7 +184,7 @@ def wavering(w):
 
 talk(one_folder, Turn("how many files do we have in {d}?", look.COUNT_ALL, says=("{all}",)),
      Turn("and how many of them are .{ext} files?", look.COUNT_EXT, says=("{some}",)))
-talk(one_text, Turn("how many lines are in the file {file}", "wc -l < {file}", says=("{lines}",)),
+talk(one_text, Turn("how many lines has the file {file} got?", "wc -l < {file}", says=("{lines}",)),
      Turn("the same for words?", "wc -w < {file}", says=("{words}",)))
 talk(flat_sizes, Turn("biggest file in the folder {d}?", look.BIG, pick=("{big}", "@names")),
      Turn("so what does it weigh, in bytes?", "stat -c %s {d}/{big}", says=("{bytes}",)))
@@ -195,11 +195,11 @@ talk(ages, Turn("newest file of {d}?", look.NEW, pick=("{new}", "@names")),
 talk(blank_page, Turn("make a file {file} with {text} in it", "echo '{text}' > {file}; echo done"),
      Turn("add a second line to it: {a}", "echo {a} >> {file}; echo done"),
      after={"{file}": "{text}\n{a}\n"})
-talk(blank_page, Turn("create the file {file} with the word {a}", "echo {a} > {file}; echo done"),
+talk(blank_page, Turn("make me a file {file} that holds the word {a}", "echo {a} > {file}; echo done"),
      Turn("rename it to {new}.md", "mv {file} {new}.md; echo done"),
      Turn("show me its content now", "cat {new}.md", says=("{a}",)),
      after={"{new}.md": "{a}\n"})
-talk(needle, Turn("which of the files has {word} in it?", look.GREP, pick=("{file}", "@paths")),
+talk(needle, Turn("{word} is in one of the files, which one?", look.GREP, pick=("{file}", "@paths")),
      Turn("in what line of it?", "grep -n {word} {path} | cut -d: -f1", says=("{number}",)))
 talk(scene(flat_settings, "json", key="port", value=port),
      Turn("which port is set in {file}?", look.FLAT, says=("{value}",)),
@@ -208,11 +208,11 @@ talk(scene(flat_settings, "json", key="port", value=port),
 talk(repository, Turn("tell me the branch I am on", "git branch --show-current",
                       pick=("{branch}", "@branches")),
      Turn("and which other branches are there?", "git branch", says=("@branches",)))
-talk(repository, Turn("last commit message please", "git log -1 --format=%s",
+talk(repository, Turn("what did the last commit say?", "git log -1 --format=%s",
                       pick=("{last}", "@subjects")),
-     Turn("who wrote it?", "git log -1 --format=%an", pick=("{author}", "{first_author}")))
-talk(to_move, Turn("please move {f1} to the folder {d}", "mv {f1} {d}/; echo moved"),
-     Turn("do the same with {f2}", "mv {f2} {d}/; echo moved"),
+     Turn("and whose was it?", "git log -1 --format=%an", pick=("{author}", "{first_author}")))
+talk(to_move, Turn("the folder {d} is where {f1} goes", "mv {f1} {d}/; echo moved"),
+     Turn("{f2} goes there as well", "mv {f2} {d}/; echo moved"),
      after={"{f1}": None, "{d}/{f1}": "{f1t}", "{f2}": None, "{d}/{f2}": "{f2t}"})
 talk(wavering, Turn("in {file}, replace the word {old} with {new}",
                     "sed -i 's/{old}/{new}/' {file}; echo done"),
@@ -224,7 +224,7 @@ talk(broken("product"), Turn("run ./test.sh. what fails?", "bash test.sh | grep 
      check=project.FIXED, may_change=("{lib}",))
 talk(absent, Turn("how many words are there in {file}?", "echo no such file", means="missing"),
      Turn("oh sorry, I meant {there}", "wc -w < {there}", says=("{n}",)))
-talk(a_list, Turn("append {a} to the file {file}", "echo {a} >> {file}; echo added"),
+talk(a_list, Turn("what comes last in the file {file} has to be {a}", "echo {a} >> {file}; echo added"),
      Turn("then {b} as the next line", "echo {b} >> {file}; echo added"),
      Turn("what does its last line say now?", "tail -1 {file}", says=("{b}",)),
      after={"{file}": "{before}{a}\n{b}\n"})
