@@ -5,12 +5,14 @@ generator's synonyms. A hole of the exam and a slot of a template are one word, 
 also stand where the template says "it". The generator's frames around a clause ("can you {}?") are
 taken off the exam's wordings instead of put around every template.
 """
+import importlib.util
 import pathlib
 import re
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "model/nano"))
-import phrases
+GENERATOR = pathlib.Path(__file__).resolve().parents[2] / "model/nano"
+spec = importlib.util.spec_from_file_location("phrases", GENERATOR / "phrases.py")
+phrases = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(phrases)
 
 HOLE = "zz"
 POINTERS = frozenset("it that this them these those there one".split())
