@@ -5,6 +5,7 @@ generator's synonyms. A hole of the exam and a slot of a template are one word, 
 also stand where the template says "it". The generator's frames around a clause ("can you {}?") are
 taken off the exam's wordings instead of put around every template.
 """
+import functools
 import importlib.util
 import pathlib
 import re
@@ -61,6 +62,7 @@ def pattern(template, synonyms=True):
     return source
 
 
+@functools.cache
 def certain_words(template):
     """Words that a template says whatever is chosen, as they are there: not those with synonyms."""
     before = None
