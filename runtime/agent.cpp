@@ -240,9 +240,16 @@ bool Agent::Parts::has_profile() const {
 // A model with a profile was trained for its own tools and gets no others.
 void Agent::Parts::load_plugins() {
   const std::vector<fs::path> folders = session_plugins(header.workspace);
+  std::vector<std::string> problems;
+  auto servers = mcp_servers(options.mcp_files, header.workspace, problems);
   if (has_profile()) {
-    if (!folders.empty()) {
-      notices.push_back("This model keeps to its own tools: plugins are not offered to it.");
+    const bool plugins = !folders.empty() || !project_plugins(header.workspace).empty();
+    if (plugins || !servers.empty()) {
+      const char* const what = servers.empty() ? "plugins"
+                               : plugins       ? "plugins and MCP servers"
+                                               : "MCP servers";
+      notices.push_back(std::string("This model keeps to its own tools: ") + what +
+                        " are not offered to it.");
     }
     return;
   }
@@ -252,7 +259,7 @@ void Agent::Parts::load_plugins() {
   };
   plugin_set = std::make_unique<plugins::PluginSet>(folders, host);
   plugin_set->add_tools(toolbox);
-  auto servers = mcp_servers(options.mcp_files, header.workspace, notices);
+  notices.insert(notices.end(), problems.begin(), problems.end());
   if (!servers.empty()) {
     toolbox.add(plugins::make_mcp_tool(std::move(servers), {}, host.notice));
   }

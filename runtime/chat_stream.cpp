@@ -181,7 +181,11 @@ model::Stop ChatStream::stop() const {
       finish_reason_ == "error") {
     throw RuntimeError("The server broke off the reply (" + finish_reason_ + ").", kModelError);
   }
-  return calls_.empty() ? model::Stop::end : model::Stop::calls;
+  if (!calls_.empty()) return model::Stop::calls;
+  if (finish_reason_.empty() && reasoning_.empty() && content_.empty()) {
+    throw RuntimeError("The server ended its reply without saying anything.", kModelError);
+  }
+  return model::Stop::end;
 }
 
 ChatReply ChatStream::finish(std::optional<model::Stop> cut) const {

@@ -106,7 +106,7 @@ IN_D = {"{d}/{inner}": None, "{d}/{new}": "{inner_text}"}
 ask(a_name, "{old} has a bad name, it should be called {new}", MV, MOVED)
 ask(a_name, "{old} needs a different name: {new}", MV, MOVED)
 ask(a_name, "call {old} {new} from today on", MV, MOVED)
-ask(a_name, "Give {old} the new name {new}.", MV, MOVED)
+ask(a_name, "{new} suits {old} better as a name, make the change.", MV, MOVED)
 ask(a_name, "from now on I want {old} known as {new}", MV, MOVED)
 ask(a_folder, "{new} is the name that the folder {old} has to get", MV,
     {"{old}/": None, "{new}/{a}": "{at}", "{new}/{b}": "{bt}"})
@@ -230,7 +230,7 @@ SED, AFTER = "sed -i 's/{old}/{new}/g' {file}; echo replaced", {"{file}": "{afte
 AT = "sed -i '{line}s/{value}/{new}/' {file}; echo changed"
 ALL = "sed -i 's/{old}/{new}/g' {d}/*; echo replaced"
 ABC = {"{a}": "{at}", "{b}": "{bt}"}
-ask(once, "In {file}, swap {old} for {new}.", SED, AFTER)
+ask(once, "{new} is to stand in {file} in the place of {old}.", SED, AFTER)
 ask(often, "every {old} in {file} has to become {new}", SED, AFTER)
 ask(once, "in {file} the word {old} should be {new}", SED, AFTER)
 ask(change_setting(flat_settings, "toml", to=lambda w: w.number(100, 999),

@@ -74,17 +74,17 @@ ask = count.ask
 COUNT_ALL, COUNT_EXT = "find {d} -type f | wc -l", "find {d} -type f -name '*.{ext}' | wc -l"
 ask(one_folder, "How many files are sitting in {d}?", COUNT_ALL, says=("{all}",))
 ask(one_folder, "the .{ext} files in {d}, what do they come to in number?", COUNT_EXT, says=("{some}",))
-ask(one_folder, "what's the number of files inside the {d} folder", COUNT_ALL, says=("{all}",))
-ask(one_folder, "{d} - file count?", COUNT_ALL, says=("{all}",))
-ask(one_folder, "I need to know how many {ext} files {d} has.", COUNT_EXT, says=("{some}",))
+ask(one_folder, "the {d} folder, how many files make it up?", COUNT_ALL, says=("{all}",))
+ask(one_folder, "{d} - it has how many files?", COUNT_ALL, says=("{all}",))
+ask(one_folder, "My question is how many of the files of {d} are {ext} files.", COUNT_EXT, says=("{some}",))
 ask(nested_folders, "How many files does {d} hold in total, subfolders included?", COUNT_ALL,
     says=("{all}",))
 ask(nested_folders, "count every .{ext} file anywhere below {d}", COUNT_EXT, says=("{some}",))
 ask(nested_folders, "how many folders are there directly inside {d}?",
     "find {d} -mindepth 1 -maxdepth 1 -type d | wc -l", says=("{subs}",))
 ask(one_text, "How long is {file}, counted in lines?", "wc -l < {file}", says=("{lines}",))
-ask(one_text, "line count of {file} please", "wc -l < {file}", says=("{lines}",))
-ask(one_text, "Could you tell me how many lines there are in {file}?", "wc -l < {file}",
+ask(one_text, "the line count that {file} arrives at, please", "wc -l < {file}", says=("{lines}",))
+ask(one_text, "{file} runs over how many lines, can you say?", "wc -l < {file}",
     says=("{lines}",))
 ask(one_text, "`{file}` runs to how many lines?", "wc -l < {file}", says=("{lines}",))
 ask(one_text, "how many of the lines in {file} are empty?", "grep -c '^$' {file}",
@@ -92,9 +92,9 @@ ask(one_text, "how many of the lines in {file} are empty?", "grep -c '^$' {file}
 ask(several_texts, "how many lines do all the .{ext} files in {d} add up to?",
     "cat {d}/*.{ext} | wc -l", says=("{total}",))
 ask(one_text, "how many words did I write in {file}", "wc -w < {file}", says=("{words}",))
-ask(one_text, "word count for {file}, please", "wc -w < {file}", says=("{words}",))
+ask(one_text, "the word count that {file} has, what is it?", "wc -w < {file}", says=("{words}",))
 ask(one_text, "I'd like the total word count of \"{file}\"", "wc -w < {file}", says=("{words}",))
-ask(one_text, "Give me the number of words in {file}.", "wc -w < {file}", says=("{words}",))
+ask(one_text, "{file} has a number of words; which number?", "wc -w < {file}", says=("{words}",))
 ask(repeated_word, "how many lines of {file} have {word} in them?", "grep -c {word} {file}",
     says=("{with}",))
 ask(repeated_word, "lines of {file} beginning with {word}: how many are there?", "grep -c '^{word}' {file}",
@@ -275,10 +275,10 @@ def line_counts(w):
 largest = Family("largest")
 ask = largest.ask
 BIG = "find {d} -type f -printf '%s %f\\n' | sort -rn | head -1 | cut -d' ' -f2"
-ask(flat_sizes, "What's the biggest file in {d}?", BIG, pick=("{big}", "@names"))
+ask(flat_sizes, "Nothing in {d} is bigger than which file?", BIG, pick=("{big}", "@names"))
 ask(flat_sizes, "which file in {d} takes up the most space", BIG, pick=("{big}", "@names"))
 ask(sizes, "find the largest file in this whole tree", BIG, pick=("{big}", "@names"))
-ask(sizes, "largest .{ext} file?",
+ask(sizes, "among the .{ext} files, the largest is called what?",
     "find . -name '*.{ext}' -printf '%s %f\\n' | sort -rn | head -1 | cut -d' ' -f2",
     pick=("{big_ext}", "@names"))
 ask(sizes, "Name the heaviest file anywhere under {d}.", BIG, pick=("{big}", "@names"))
@@ -288,7 +288,7 @@ ask(flat_sizes, "what are the two biggest files in {d}?", "ls -S {d} | head -2",
     says=("{big}", "{second}"), lacks=("@rest",))
 ask(flat_sizes, "which one is the smallest file in {d}?", "ls -Sr {d} | head -1",
     pick=("{small}", "@names"))
-ask(line_counts, "which of the files in {d} has the most lines?",
+ask(line_counts, "line-wise, which file is the longest one of {d}?",
     "wc -l {d}/* | sort -rn | sed -n '2s/.* //p'", pick=("{longest}", "@names"))
 ask(sizes, "biggest file below {d} including its subfolders, please", BIG,
     pick=("{big}", "@names"))
@@ -320,14 +320,14 @@ def nested_ages(w):
 newest = Family("newest")
 ask = newest.ask
 NEW = "find . -type f -printf '%T@ %f\\n' | sort -rn | head -1 | cut -d' ' -f2"
-ask(ages, "Which file in {d} was changed last?", NEW, pick=("{new}", "@names"))
+ask(ages, "The last change in {d} was to which file?", NEW, pick=("{new}", "@names"))
 ask(ages, "in {d}, which file is the newest one", NEW, pick=("{new}", "@names"))
 ask(ages, "most recent .{ext} file in {d}?", "ls -t {d}/*.{ext} | head -1 | xargs basename",
     pick=("{new_ext}", "@names"))
 ask(nested_ages, "which file did I edit most recently?", NEW, pick=("{new}", "@names"))
 ask(nested_ages, "the latest file under {d}, subfolders too: what is it?", NEW,
     pick=("{new}", "@names"))
-ask(ages, "which of the files in {d} is the oldest?", "ls -tr {d} | head -1",
+ask(ages, "the oldest file that {d} holds is which one?", "ls -tr {d} | head -1",
     pick=("{old}", "@names"))
 ask(ages, "what in {d} has been lying around unchanged the longest? name the file",
     "ls -tr {d} | head -1", pick=("{old}", "@names"))
@@ -376,10 +376,10 @@ disk = Family("disk")
 ask = disk.ask
 SUM = "find {d} -type f -printf '%s\\n' | awk '{s += $1} END {print s}'"
 HEAVY = "du -s {d}/* | sort -rn | head -1 | sed 's/.*[/]//'"
-ask(weights, "How many bytes do the files in {d} take up altogether?", SUM, any_of=("@sums",))
+ask(weights, "Added together, the files of {d} occupy how many bytes?", SUM, any_of=("@sums",))
 ask(weights, "all of {d} taken together is how many bytes?", SUM, any_of=("@sums",))
-ask(weights, "what does the folder {d} weigh, in bytes?", SUM, any_of=("@sums",))
-ask(weights, "{file} comes to how many bytes exactly?", "stat -c %s {file}", says=("{bytes}",))
+ask(weights, "put the folder {d} on the scales: how many bytes?", SUM, any_of=("@sums",))
+ask(weights, "exactly how big, in bytes, has {file} become?", "stat -c %s {file}", says=("{bytes}",))
 ask(weights, "exact size of {file}, in bytes please", "stat -c %s {file}", says=("{bytes}",))
 ask(weights, "{file} weighs how many bytes?", "wc -c < {file}", says=("{bytes}",))
 ask(heavy_folders, "which folder uses more space, {a} or {b}?",
@@ -388,7 +388,7 @@ ask(heavy_folders, "the folders in {d}: which one is the biggest of them?", HEAV
 ask(weights, "how much space do the .{ext} files in {d} need? I want bytes.",
     "cat {d}/*.{ext} | wc -c", says=("{some}",))
 ask(weights, "sum up the sizes of all files under {d} (bytes)", SUM, any_of=("@sums",))
-ask(heavy_folders, "which subfolder of {d} takes the most disk space?", HEAVY,
+ask(heavy_folders, "the most disk space under {d} goes to which subfolder?", HEAVY,
     pick=("{big}", "@names"))
 ask(weights, "How big is the whole {d} folder? Exact number of bytes.", SUM, any_of=("@sums",))
 

@@ -58,11 +58,11 @@ ask(repository, "list the branches of this repo", "git branch", says=("@branches
 ask(repository, "how many branches do I have here?", "git branch | wc -l", says=("{n_branches}",))
 ask(repository, "What was the message of my last commit?", "git log -1 --format=%s",
     pick=("{last}", "@subjects"))
-ask(repository, "show me the subject of the latest commit", "git log -1 --format=%s",
+ask(repository, "under which title does the latest commit run?", "git log -1 --format=%s",
     pick=("{last}", "@subjects"))
 ask(repository, "how long is the history of this repo, in commits?", "git rev-list --count HEAD",
     says=("{commits}",))
-ask(repository, "who made the most recent commit?", "git log -1 --format=%an",
+ask(repository, "behind the most recent commit stands which person?", "git log -1 --format=%an",
     pick=("{author}", "{first_author}"))
 ask(repository, "how did the very first commit describe itself?", "git log --format=%s | tail -1",
     pick=("{first}", "@subjects"))
@@ -333,7 +333,7 @@ ask(two_folders, "which file is in {d1} but missing from {d2}?", "diff -rq {d1} 
     says=("{only}",), lacks=("@shared",))
 ask(two_folders, "do the folders {d1} and {d2} hold the same files? name what is not in both",
     "diff -rq {d1} {d2}", says=("{only}",), lacks=("@shared",))
-ask(line_race, "which of the two has more lines, {a} or {b}?",
+ask(line_race, "between {a} and {b}, where are there more lines?",
     "wc -l {a} {b} | sort -rn | sed -n '2s/.* //p'", pick=("{b}", "{a}"))
 ask(twins, "is {a} a true copy of {b}, to the letter?", CMP, means="same")
 ask(pair, "{a} and {b} should be equal. are they?", CMP, means="different")

@@ -134,16 +134,16 @@ ask(absent, "Which {key} does {ghost} give?", GONE, means="missing")
 ask(absent, "please read {d}/{ghost} to me", GONE, means="missing")
 ask(absent, "{file} belongs into {d}, would you move it?", GONE, means="missing")
 ask(absent, "I want {file} to be renamed {new}.md", GONE, means="missing")
-ask(absent, "which file in {gone} is the largest?", GONE, means="missing")
+ask(absent, "from {gone}, give me the largest file by name", GONE, means="missing")
 ask(absent, "{json}: what stands there for {nokey}?", GONE, means="missing")
 ask(absent, "{old} should be {word} in {there}, please change that",
     "echo {old} not found in {there}", means="missing")
-ask(absent, "count the files of the folder {gone}", GONE, means="missing")
+ask(absent, "the folder {gone}: what does it hold in files? a number", GONE, means="missing")
 ask(absent, "run ./{new}.sh and tell me what it prints", GONE, means="missing")
 ask(absent, "what is the current git branch in this folder?", "echo this is not a git repository",
     means="missing")
 ask(absent, "would a diff of {file} with {there} come out empty?", "echo {file} does not exist", means="missing")
-ask(absent, "where did I put {ghost}?", GONE, means="missing")
+ask(absent, "{ghost} must be around, where did it go?", GONE, means="missing")
 
 
 # --- beyond the built-in model ------------------------------------------------------------------
@@ -182,16 +182,16 @@ def wavering(w):
     return facts | {"third": third, "last": facts["after"].replace(facts["new"], third)}
 
 
-talk(one_folder, Turn("how many files do we have in {d}?", look.COUNT_ALL, says=("{all}",)),
+talk(one_folder, Turn("what number of files has piled up in {d}?", look.COUNT_ALL, says=("{all}",)),
      Turn("and how many of them are .{ext} files?", look.COUNT_EXT, says=("{some}",)))
-talk(one_text, Turn("how many lines has the file {file} got?", "wc -l < {file}", says=("{lines}",)),
+talk(one_text, Turn("the file {file} - of how many lines is it made?", "wc -l < {file}", says=("{lines}",)),
      Turn("the same for words?", "wc -w < {file}", says=("{words}",)))
-talk(flat_sizes, Turn("biggest file in the folder {d}?", look.BIG, pick=("{big}", "@names")),
+talk(flat_sizes, Turn("the folder {d} and its biggest file: name it", look.BIG, pick=("{big}", "@names")),
      Turn("so what does it weigh, in bytes?", "stat -c %s {d}/{big}", says=("{bytes}",)))
-talk(flat_sizes, Turn("what is the largest file of {d}", look.BIG, pick=("{big}", "@names")),
+talk(flat_sizes, Turn("of all that {d} has, the largest file is which?", look.BIG, pick=("{big}", "@names")),
      Turn("which one is at the other end, the smallest?", "ls -Sr {d} | head -1", pick=("{small}", "@names")))
-talk(ages, Turn("newest file of {d}?", look.NEW, pick=("{new}", "@names")),
-     Turn("now the oldest one", "ls -tr {d} | head -1", pick=("{old}", "@names")))
+talk(ages, Turn("what came into {d} as its newest file?", look.NEW, pick=("{new}", "@names")),
+     Turn("and at the old end, which is it?", "ls -tr {d} | head -1", pick=("{old}", "@names")))
 talk(blank_page, Turn("make a file {file} with {text} in it", "echo '{text}' > {file}; echo done"),
      Turn("add a second line to it: {a}", "echo {a} >> {file}; echo done"),
      after={"{file}": "{text}\n{a}\n"})
@@ -222,7 +222,7 @@ talk(broken("product"), Turn("run ./test.sh. what fails?", "bash test.sh | grep 
                            says=("product",)),
      Turn("repair that, you find the function in {lib}", "sed -i 's/1 + /1 * /' {lib}; echo fixed"),
      check=project.FIXED, may_change=("{lib}",))
-talk(absent, Turn("how many words are there in {file}?", "echo no such file", means="missing"),
+talk(absent, Turn("{file} was written with how many words?", "echo no such file", means="missing"),
      Turn("oh sorry, I meant {there}", "wc -w < {there}", says=("{n}",)))
 talk(a_list, Turn("what comes last in the file {file} has to be {a}", "echo {a} >> {file}; echo added"),
      Turn("then {b} as the next line", "echo {b} >> {file}; echo added"),

@@ -130,7 +130,9 @@ TEST(CommandLine, HelpFitsATerminalOf80Columns) {
     std::string line;
     while (std::getline(help, line) && line != "Examples:") {
       EXPECT_LE(line.size(), 100u) << command << ": " << line;
-      if (line.starts_with("  ")) EXPECT_LE(line.size(), 80u) << command << ": " << line;
+      if (line.starts_with("  ")) {
+        EXPECT_LE(line.size(), 80u) << command << ": " << line;
+      }
     }
   }
 }

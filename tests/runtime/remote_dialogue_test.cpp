@@ -328,7 +328,7 @@ TEST(RemoteDialogue, MalformedStreamsFail) {
         [&](auto& out, const auto&, int) { out.respond(200, "text/event-stream", body); });
     Client client(server);
     client.user("x");
-    if (body != "data: [DONE]") client.failure();
+    client.failure();
   }
 }
 

@@ -286,6 +286,18 @@ TEST_F(RunCommand, TheModelInsideIsOfferedExactlyItsProfile) {
   EXPECT_FALSE(found[1].at("tokens").empty());
 }
 
+TEST_F(RunCommand, TheModelInsideSaysWhichToolsItIsNotOffered) {
+  const auto said = [this] { return run({"run", "--max-steps", "1", "How many files?"}).err; };
+  EXPECT_EQ(said().find("keeps to its own tools"), std::string::npos);
+  std::ofstream(folder / "work/.mcp.json") << R"({"mcpServers": {"one": {"command": "true"}}})";
+  EXPECT_NE(said().find("own tools: MCP servers are not offered"), std::string::npos);
+  const auto plugin = folder / ".config/corvid/plugins/say";
+  std::filesystem::create_directories(plugin);
+  std::ofstream(plugin / "plugin.json") << R"({"name": "say", "description": "Says it.",
+      "parameters": {"type": "object"}, "command": ["true"]})";
+  EXPECT_NE(said().find("own tools: plugins and MCP servers are not"), std::string::npos);
+}
+
 TEST_F(RunCommand, SessionsAreListedWithTheirTitles) {
   ModelServer server(commands_then({}, "Hi."));
   EXPECT_EQ(run({"sessions"}).out, "");
