@@ -56,6 +56,8 @@ void Confinement::attempt(std::string_view rung, void (Confinement::*enter)()) {
     if (tried.holds && enter) (this->*enter)();
   } catch (const BrokenRung&) {
     throw;
+  } catch (const UnmetPolicy&) {
+    throw;
   } catch (const SandboxError& error) {
     tried.holds = false;
     tried.why = error.what();
@@ -103,6 +105,8 @@ void Confinement::enter_mount() {
   try {
     listeners_ = open_listeners();  // before the network becomes another
     build_view(setup_, listeners_);
+  } catch (const UnmetPolicy&) {
+    throw;
   } catch (const SandboxError& error) {
     throw BrokenRung(kMountRung, error.what());
   }
@@ -150,6 +154,8 @@ void Confinement::enter_keeper(const std::vector<Protection>& protections) const
   if (!holds(kMountRung)) return;
   try {
     finish_view(policy(), protections, holds(kPidRung), listeners_);
+  } catch (const UnmetPolicy&) {
+    throw;
   } catch (const SandboxError& error) {
     throw BrokenRung(holds(kPidRung) ? kPidRung : kMountRung, error.what());
   }
@@ -186,6 +192,9 @@ void Confinement::try_out() {
         wire::Fields fields;
         fields.put(broken.rung()).put(std::string_view(broken.what()));
         wire::send(answer.second.get(), wire::Kind::broken, fields);
+      } catch (const UnmetPolicy& unmet) {
+        const wire::Fields why = wire::Fields().put(std::string_view(unmet.what()));
+        wire::send(answer.second.get(), wire::Kind::failed, why);
       }
       ::_exit(0);
     }
@@ -193,6 +202,7 @@ void Confinement::try_out() {
     std::optional<wire::Packet> broken = wire::receive(answer.first.get());
     ::waitpid(child, nullptr, 0);
     if (!broken) return;
+    if (broken->kind == wire::Kind::failed) throw UnmetPolicy(broken->fields.take_text());
     const std::string rung = broken->fields.take_text();
     give_up(rung, broken->fields.take_text());
   }

@@ -18,7 +18,8 @@ namespace corvid::sandbox {
 
 class Confinement {
  public:
-  // With the policy's mode off: nothing. Throws BrokenRung when this process has become useless.
+  // With the policy's mode off: nothing. Throws BrokenRung when this process has become useless,
+  // UnmetPolicy when no process is of use.
   explicit Confinement(Setup setup);
   ~Confinement();
   Confinement(const Confinement&) = delete;
@@ -34,7 +35,7 @@ class Confinement {
   Descriptor take_proxy() { return std::move(proxy_); }
 
   // What the keeper of a command calls: forks it, completes its view, confines the command itself.
-  // BrokenRung names what failed.
+  // BrokenRung or UnmetPolicy say what failed.
   pid_t fork_keeper() const;
   void enter_keeper(const std::vector<Protection>& protections) const;
   void enter_command() const;

@@ -30,7 +30,8 @@ constexpr std::array kHomeSecrets = {
     ".composer/auth.json", ".nuget/NuGet/NuGet.Config", ".bundle/config", ".sbt/.credentials",
     ".ivy2/.credentials", ".m2/settings-security.xml", ".pulumi", ".fly", ".heroku", ".netlify",
     ".vercel", ".wrangler", ".age", ".electrum", ".bitcoin", ".ethereum", ".jupyter",
-    ".local/share/jupyter",
+    ".local/share/jupyter", ".ollama/id_ed25519", ".smbcredentials", ".snowflake", ".sentryclirc",
+    ".android/adbkey", ".local/share/containers/auth.json", ".local/share/gnome-keyring",
     // what browsers, mail and chat programs keep
     ".mozilla", ".thunderbird", ".cache/mozilla", ".cache/google-chrome", ".cache/chromium",
     ".var/app", "snap", ".purple", ".local/share/TelegramDesktop", ".local/share/evolution",
@@ -38,9 +39,11 @@ constexpr std::array kHomeSecrets = {
     ".bash_history", ".zsh_history", ".history", ".python_history", ".node_repl_history",
     ".psql_history", ".mysql_history", ".sqlite_history", ".irb_history", ".rediscli_history",
     ".lesshst", ".viminfo", ".local/share/fish", ".local/share/recently-used.xbel",
+    ".local/share/zsh", ".local/state/nvim", ".local/share/nvim/shada",
+    ".ipython/profile_default/history.sqlite",
     // this and other agents' state
     ".local/share/corvid", ".local/state/corvid", ".codex", ".claude", ".claude.json", ".gemini",
-    ".qwen", ".cursor", ".aider.conf.yml", ".continue", ".pi", ".kimi-code",
+    ".qwen", ".cursor", ".aider.conf.yml", ".continue", ".pi", ".kimi-code", ".copilot", ".factory",
     ".local/share/opencode", ".local/share/goose", ".local/share/crush"};
 
 // Run or obeyed by shells and programs of the user, when the home folder can be written in.

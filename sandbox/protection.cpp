@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <optional>
 
+#include "sandbox/error.h"
 #include "sandbox/git_config.h"
 #include "sandbox/git_folders.h"
 
@@ -14,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kMaxModules = 64;
+constexpr std::size_t kMaxNamed = 64;
 
 // Of a git folder: `.git`, a submodule's folder or what a worktree points to. `commondir` names
 // another folder that git takes hooks and configuration from.
@@ -69,6 +72,18 @@ void add_pins_above(const fs::path& path, const Policy& policy, std::vector<Prot
   found.insert(found.end(), pins.rbegin(), pins.rend());
 }
 
+// The strictest hold of each path: every one costs mounts, and those on the same folder multiply.
+std::vector<Protection> each_once(const std::vector<Protection>& found) {
+  std::map<fs::path, Hold> holds;
+  for (const Protection& one : found) {
+    const auto [entry, is_new] = holds.try_emplace(one.path, one.hold);
+    if (!is_new) entry->second = std::min(entry->second, one.hold);
+  }
+  std::vector<Protection> once;
+  for (const auto& [path, hold] : holds) once.push_back({path, hold});
+  return once;
+}
+
 }  // namespace
 
 std::vector<Protection> protections(const Policy& policy) {
@@ -83,7 +98,7 @@ std::vector<Protection> protections(const Policy& policy) {
   std::erase_if(found, [&](const Protection& one) {
     return one.hold == Hold::pinned && is_writable_root(policy, one.path);
   });
-  return found;
+  return each_once(found);
 }
 
 std::vector<fs::path> named_by_git(const fs::path& workspace) {
@@ -97,6 +112,11 @@ std::vector<fs::path> named_by_git(const fs::path& workspace) {
     fs::path path = ((hooks ? workspace : git) / one.value).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();
     if (is_beneath(path, workspace) && !is_beneath(git, path)) named.push_back(path);
+    if (named.size() > kMaxNamed) {
+      throw SandboxError("sandbox: " + (git / "config").string() + " names more than " +
+                         std::to_string(kMaxNamed) +
+                         " files of the workspace; no more can be protected");
+    }
   }
   return named;
 }

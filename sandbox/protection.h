@@ -11,7 +11,7 @@
 namespace corvid::sandbox {
 
 enum class Hold {
-  frozen,   // stays as it is
+  frozen,   // stays as it is; the strictest comes first
   pinned,   // a folder that stays where it is (it cannot be renamed away) but can be written in
   watched,  // may go away, and is put back when it has changed
 };
@@ -25,7 +25,7 @@ struct Protection {
 std::vector<Protection> protections(const Policy& policy);
 
 // What the configuration of the workspace's repository names in the workspace: a folder of hooks,
-// files that it includes.
+// files that it includes. SandboxError when they are too many.
 std::vector<std::filesystem::path> named_by_git(const std::filesystem::path& workspace);
 
 }  // namespace corvid::sandbox

@@ -125,6 +125,7 @@ class StubSandbox : public Sandbox {
   mutable Setup setup_;
   mutable std::unique_ptr<StubProcess> stub_;
   mutable bool ready_ = false;
+  mutable std::string refusal_;  // why nothing may run
   mutable std::vector<Rung> rungs_;
   mutable std::string home_, tmp_;
   mutable Descriptor proxy_socket_;  // until the proxy listens on it
@@ -145,6 +146,7 @@ void StubSandbox::start_stub() const {
 }
 
 void StubSandbox::wait_until_ready() const {
+  if (!refusal_.empty()) throw SandboxError(refusal_);
   while (!ready_) {
     pollfd answer{stub_->control(), POLLIN, 0};
     int n;
@@ -158,6 +160,11 @@ void StubSandbox::wait_until_ready() const {
       setup_.skip.push_back(rung + ": " + packet->fields.take_text());
       start_stub();
       continue;
+    }
+    if (packet->kind == wire::Kind::failed) {
+      refusal_ = "sandbox: " + packet->fields.take_text() +
+                 "; nothing runs, as it would not be confined as it should be";
+      throw SandboxError(refusal_);
     }
     const std::vector<std::string> names = packet->fields.take_texts();
     const std::vector<std::string> whys = packet->fields.take_texts();

@@ -131,7 +131,7 @@ std::vector<pid_t> Stub::keepers() const {
   return found;
 }
 
-// False: a rung broke half-way, so this process is of no use.
+// False: this process is of no use.
 bool Stub::set_up(wire::Packet packet) {
   try {
     confinement_.emplace(decode_setup(packet.fields));
@@ -139,6 +139,10 @@ bool Stub::set_up(wire::Packet packet) {
     wire::Fields fields;
     fields.put(broken.rung()).put(std::string_view(broken.what()));
     wire::send(control_.get(), wire::Kind::broken, fields);
+    return false;
+  } catch (const UnmetPolicy& unmet) {
+    const wire::Fields why = wire::Fields().put(std::string_view(unmet.what()));
+    wire::send(control_.get(), wire::Kind::failed, why);
     return false;
   }
   std::vector<std::string> names, whys;

@@ -15,6 +15,7 @@
 #include <sstream>
 #include <utility>
 
+#include "sandbox/broken_rung.h"
 #include "sandbox/error.h"
 #include "sandbox/mounts.h"
 
@@ -30,6 +31,17 @@ constexpr const char* kHiddenFile = "/dev/.hidden";  // what a hidden file shows
 
 [[noreturn]] void fail(const std::string& what) {
   throw SandboxError("cannot " + what + ": " + std::strerror(errno));
+}
+
+// A step that only what the policy names can make fail: all that it needs of the machine has been
+// done before.
+template <class Step>
+void meet(Step step) {
+  try {
+    step();
+  } catch (const SandboxError& error) {
+    throw UnmetPolicy(error.what());
+  }
 }
 
 bool is_there(const fs::path& path) {
@@ -164,29 +176,52 @@ void build_run(Stage& stage, bool network) {
   for (const auto& [path, copy] : needed) stage.place(copy, path);
 }
 
+bool is_still_at(const Descriptor& root, const fs::path& path, const Descriptor& file) {
+  const Descriptor other = open_in(root, path);
+  struct stat before {};
+  struct stat now {};
+  return other && ::fstat(other.get(), &now) == 0 && ::fstat(file.get(), &before) == 0 &&
+         now.st_ino == before.st_ino && now.st_dev == before.st_dev;
+}
+
+// Mounts something on what is at the path, if anything is. Programs outside may put another in its
+// place meanwhile: a server its socket, git its configuration.
+template <class Step>
+void mount_on(const Descriptor& root, const fs::path& path, bool links, Step step) {
+  constexpr int kTries = 8;
+  for (int tries = 1;; ++tries) {
+    const Descriptor target = open_in(root, path, links);
+    struct stat status {};
+    if (!target || ::fstat(target.get(), &status) != 0) return;
+    try {
+      return step(target, status);
+    } catch (const SandboxError&) {
+      if (tries == kTries || is_still_at(root, path, target)) throw;
+    }
+  }
+}
+
 // Shows an empty folder or file in place of a secret. A folder on the way to something that is to
 // be seen can be passed through.
 void hide(const Descriptor& root, const fs::path& secret, const std::vector<fs::path>& shown) {
-  const Descriptor target = open_in(root, secret);
-  if (!target) return;
-  struct stat status {};
-  if (::fstat(target.get(), &status) != 0) return;
-  if (!S_ISDIR(status.st_mode)) {
-    const Descriptor nothing = open_in(root, kHiddenFile);
-    const Descriptor cover = clone_mount(nothing.get(), "");
+  mount_on(root, secret, true, [&](const Descriptor& target, const struct stat& status) {
+    if (!S_ISDIR(status.st_mode)) {
+      const Descriptor nothing = open_in(root, kHiddenFile);
+      const Descriptor cover = clone_mount(nothing.get(), "");
+      restrict_mount(cover, kFrozen);
+      return attach(cover, target);
+    }
+    bool passed = false;
+    for (const fs::path& path : shown) passed |= is_beneath(path, secret);
+    const std::string mode = passed ? "mode=0755" : "mode=0000";
+    const Descriptor cover = new_mount("tmpfs", {"size=65536", mode}, kTame);
+    attach(cover, target);
+    if (!passed) return restrict_mount(cover, kFrozen);
+    for (const fs::path& path : shown) {
+      if (is_beneath(path, secret)) make_folders_in(root, path);
+    }
     restrict_mount(cover, kFrozen);
-    return attach(cover, target);
-  }
-  bool passed = false;
-  for (const fs::path& path : shown) passed |= is_beneath(path, secret);
-  const std::string mode = passed ? "mode=0755" : "mode=0000";
-  const Descriptor cover = new_mount("tmpfs", {"size=65536", mode}, kTame);
-  attach(cover, target);
-  if (!passed) return restrict_mount(cover, kFrozen);
-  for (const fs::path& path : shown) {
-    if (is_beneath(path, secret)) make_folders_in(root, path);
-  }
-  restrict_mount(cover, kFrozen);
+  });
 }
 
 // By position: the keepers of several commands read it at the same time.
@@ -264,12 +299,12 @@ void mount_proc(int processes) {
 
 void protect(const Descriptor& root, const Protection& protection) {
   if (protection.hold == Hold::watched) return;
-  const Descriptor target = open_in(root, protection.path, false);
-  struct stat status {};
-  if (!target || ::fstat(target.get(), &status) != 0 || S_ISLNK(status.st_mode)) return;
-  const Descriptor copy = clone_mount(target.get(), "");
-  if (protection.hold == Hold::frozen) restrict_mount(copy, kFrozen);
-  attach(copy, target);
+  mount_on(root, protection.path, false, [&](const Descriptor& target, const struct stat& status) {
+    if (S_ISLNK(status.st_mode)) return;
+    const Descriptor copy = clone_mount(target.get(), "");
+    if (protection.hold == Hold::frozen) restrict_mount(copy, kFrozen);
+    attach(copy, target);
+  });
 }
 
 }  // namespace
@@ -283,24 +318,28 @@ void build_view(const Setup& setup, const Descriptor& listeners) {
   const std::vector<fs::path> shown = shown_paths(policy);
   const std::vector<fs::path> sockets = sockets_of_the_machine(listeners, shown);
   Stage stage;
-  for (const fs::path& path : shown) {
-    const bool only_read =
-        std::find(policy.readable.begin(), policy.readable.end(), path) != policy.readable.end();
-    stage.keep(path, only_read ? kFrozen : kTame);
-  }
+  meet([&] {
+    for (const fs::path& path : shown) {
+      const bool only_read =
+          std::find(policy.readable.begin(), policy.readable.end(), path) != policy.readable.end();
+      stage.keep(path, only_read ? kFrozen : kTame);
+    }
+  });
   stage.make_scratch(policy.limits.tmp_bytes, setup.git_config);
   build_devices(stage);
   build_run(stage, policy.network);
   stage.place(clone_mount(stage.scratch().get(), "tmp"), "/tmp");
   stage.place_if_there(clone_mount(stage.scratch().get(), "var"), "/var/tmp");
-  for (const fs::path& secret : policy.secrets) {
-    if (holds_any(secret, shown)) hide(stage.root(), secret, shown);
-  }
-  for (const fs::path& path : shown) stage.place_kept(path);
-  for (const fs::path& secret : policy.secrets) {
-    if (!holds_any(secret, shown)) hide(stage.root(), secret, {});
-  }
-  for (const fs::path& socket : sockets) hide(stage.root(), socket, {});
+  meet([&] {
+    for (const fs::path& secret : policy.secrets) {
+      if (holds_any(secret, shown)) hide(stage.root(), secret, shown);
+    }
+    for (const fs::path& path : shown) stage.place_kept(path);
+    for (const fs::path& secret : policy.secrets) {
+      if (!holds_any(secret, shown)) hide(stage.root(), secret, {});
+    }
+    for (const fs::path& socket : sockets) hide(stage.root(), socket, {});
+  });
   stage.enter();
 }
 
@@ -310,14 +349,10 @@ void finish_view(const Policy& policy, const std::vector<Protection>& protection
   const Descriptor root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   std::vector<fs::path> own = shown_paths(policy);
   for (const char* path : {"/tmp", "/var/tmp", "/dev", "/run"}) own.emplace_back(path);
-  for (const fs::path& socket : sockets_of_the_machine(listeners, own)) {
-    try {
-      hide(root, socket, {});
-    } catch (const SandboxError&) {
-      if (leads_to_a_socket(socket)) throw;  // else its server has just gone
-    }
-  }
-  for (const Protection& protection : protections) protect(root, protection);
+  meet([&] {
+    for (const fs::path& socket : sockets_of_the_machine(listeners, own)) hide(root, socket, {});
+    for (const Protection& protection : protections) protect(root, protection);
+  });
 }
 
 }  // namespace corvid::sandbox

@@ -37,7 +37,7 @@ class Fields {
 
 enum class Kind : char {
   // program to stub
-  setup = 'P',  // see setup.h; answered by ready or broken
+  setup = 'P',  // see setup.h; answered by ready, broken or failed
   run = 'R',    // a command; descriptors: status socket, output, input, errors if kept apart
   // program to the keeper of one command, on its status socket
   terminate = 'T',  // SIGTERM to everything
@@ -46,9 +46,9 @@ enum class Kind : char {
   ready = 'y',   // names, why each does not hold (empty: it does), HOME, TMPDIR;
                  // descriptor: where commands look for the proxy, if there is one
   broken = 'b',  // name, why: a rung broke half-way; start again without it
-  // on the status socket of a command
+  failed = 'f',  // what could not be done; nothing runs under this policy
+  // on the status socket of a command, where failed says why it has not run
   terminal = 't',  // descriptor: the other end of its terminal
-  failed = 'f',    // what could not be done; the command has not run
   exited = 'e',    // wait status of the command, why the sandbox ended it (or nothing)
   finished = 'd'   // everything it started is gone; notices
 };

@@ -52,6 +52,17 @@ class HostileFiles : public Hostile {
   void init_repository() { ASSERT_EQ(free("git init -q . && git add attack").exit_code, 0); }
 };
 
+TEST_F(HostileFiles, NothingRunsUnderAPolicyThatCannotBeHad) {
+  policy_.secrets = {"/dev", outside("file")};  // the one has what the other is hidden behind
+  try {
+    confined("touch ran");
+    FAIL() << "it ran";
+  } catch (const SandboxError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("nothing runs"));
+  }
+  EXPECT_FALSE(fs::exists(workspace() / "ran"));
+}
+
 TEST_F(HostileFiles, WritesByRelativeAbsoluteLinkedAndMagicPaths) {
   expect_outside_unchanged("echo evil > ../file");
   expect_outside_unchanged("echo evil > $OUT/file");

@@ -1,5 +1,6 @@
 // Hostile acts on what git obeys: whatever a command leaves behind, git that is run afterwards,
 // outside the sandbox, runs nothing of it.
+#include "sandbox/error.h"
 #include "sandbox/files.h"
 #include "tests/sandbox/hostile.h"
 
@@ -145,6 +146,27 @@ TEST_F(HostileGit, WritesWhereTheConfigurationLeads) {
                       "mkdir -p not/yet; cp $OUT/evil not/yet/pre-commit", kCommit);
   expect_runs_nothing(repository_ + " && touch extra && git config include.path ../extra",
                       "git config -f extra core.fsmonitor $OUT/evil");
+}
+
+// Each of the names costs mounts, and with them those of the folders that it lies in.
+TEST_F(HostileGit, NamesManyFilesDeepDownInItsConfiguration) {
+  begin(repository_ +
+        " && d=deep/b/c/d/e/f/g/h && mkdir -p $d && for i in $(seq 60); do"
+        " touch $d/$i; git config --add include.path ../$d/$i; done");
+  const std::unique_ptr<Sandbox> plain = make_sandbox(default_policy(outside("")));
+  const std::unique_ptr<Sandbox> sandbox = make_sandbox(default_policy(workspace()));
+  ASSERT_EQ(sandbox->rungs().size(), plain->rungs().size());
+  for (std::size_t i = 0; i < plain->rungs().size(); ++i) {
+    EXPECT_EQ(sandbox->rungs()[i].holds, plain->rungs()[i].holds) << sandbox->rungs()[i].why;
+  }
+  sandbox::run(*sandbox, shell("echo evil > deep/b/c/d/e/f/g/h/60; mv deep away"));
+  EXPECT_EQ(contents(workspace() / "deep/b/c/d/e/f/g/h/60"), "");
+}
+
+TEST_F(HostileGit, NamesMoreInItsConfigurationThanIsProtected) {
+  begin(repository_);
+  free("for i in $(seq 65); do git config --add include.path ../$i; done");
+  EXPECT_THROW(default_policy(workspace()), SandboxError);
 }
 
 TEST_F(HostileGit, MakesTheWorkspaceLookLikeARepositoryItself) {
