@@ -120,8 +120,10 @@ std::string type_name_of(const json& value) {
 
 bool fits_one(const std::string& type, const json& value) {
   if (type == "integer") {
+    constexpr double kLargest = 1e15;  // beyond it a number with a fraction looks whole, too
     return value.is_number_integer() ||
-           (value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>());
+           (value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>() &&
+            std::abs(value.get<double>()) <= kLargest);
   }
   return type == value.type_name();
 }

@@ -34,8 +34,8 @@ std::string meant_path(const sandbox::Files& files, const std::string& path) {
 
 std::string sentence(const sandbox::FileError& error, const std::string& path,
                      const std::string& shown) {
-  if (!error.message.starts_with(path)) return error.message;
-  return shown + error.message.substr(path.size());
+  if (!error.message.starts_with(path)) return visible_name(error.message);
+  return visible_name(shown + error.message.substr(path.size()));
 }
 
 ToolResult error_result(const ToolCall& call, std::string_view text) {

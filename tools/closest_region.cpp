@@ -13,9 +13,9 @@ constexpr int kMostLinesShown = 12;
 constexpr std::size_t kMostLines = 50'000;  // of the file, so that a miss costs little
 constexpr std::size_t kMostOldLines = 30;
 constexpr std::size_t kMostLineBytes = 300;
-constexpr double kLeastLikeness = 0.4;
 
-// Pairs of neighbouring bytes of a line, white space left out; for Dice's coefficient.
+// Pairs of neighbouring bytes of a line, white space left out. The first byte is one with 0, so
+// that a line of one byte has a pair as well.
 using Pairs = std::vector<std::uint16_t>;
 
 Pairs pairs_of(std::string_view line) {
@@ -23,25 +23,29 @@ Pairs pairs_of(std::string_view line) {
   unsigned char before = 0;
   for (unsigned char c : line.substr(0, kMostLineBytes)) {
     if (c == ' ' || c == '\t' || c == '\r') continue;
-    if (before != 0) pairs.push_back(static_cast<std::uint16_t>(before << 8 | c));
+    pairs.push_back(static_cast<std::uint16_t>(before << 8 | c));
     before = c;
   }
   std::sort(pairs.begin(), pairs.end());
   return pairs;
 }
 
-double likeness(const Pairs& a, const Pairs& b) {
-  if (a.empty() || b.empty()) return 0;
+// Dice's coefficient, and what share of the old line's pairs there is: the old text may be but a
+// part of a line.
+double likeness(const Pairs& old, const Pairs& line) {
+  if (old.empty() || line.empty()) return 0;
   std::size_t same = 0;
-  for (std::size_t i = 0, j = 0; i < a.size() && j < b.size();) {
-    if (a[i] == b[j])
+  for (std::size_t i = 0, j = 0; i < old.size() && j < line.size();) {
+    if (old[i] == line[j])
       ++same, ++i, ++j;
-    else if (a[i] < b[j])
+    else if (old[i] < line[j])
       ++i;
     else
       ++j;
   }
-  return 2.0 * same / (a.size() + b.size());
+  const double shared = static_cast<double>(same);
+  return 2 * shared / static_cast<double>(old.size() + line.size()) +
+         shared / static_cast<double>(old.size());
 }
 
 }  // namespace
@@ -66,9 +70,8 @@ std::string closest_region(std::string_view text, std::string_view old_text) {
   double best = 0;
   int best_start = 0;
   for (int i = 0; i < n_lines; ++i) {
-    const double anchored = likeness(*anchor, line_pairs[i]);
-    if (anchored < kLeastLikeness) continue;
-    double score = anchored;
+    double score = likeness(*anchor, line_pairs[i]);
+    if (score == 0) continue;
     for (int j = 0; j < n_old; ++j) {
       const int at = i - offset + j;
       if (j == offset || at < 0 || at >= n_lines) continue;

@@ -7,6 +7,7 @@
 #include "tools/edit_text.h"
 #include "tools/lines.h"
 #include "tools/spec.h"
+#include "tools/text.h"
 
 namespace corvid::tools {
 namespace {
@@ -159,6 +160,7 @@ asio::awaitable<ToolResult> EditTool::call(ToolCall call, ToolContext& context) 
   if (!problem.empty()) co_return error_result(call, problem);
   auto look = [&files = context.files, path = request.path] { return meant_path(files, path); };
   request.file = co_await sandbox::offload(context.pool, std::move(look));
+  request.path = visible_name(request.path);
   const WriteAccess access = co_await write_access(request.file, context);
   auto work = [files = access.files, request = std::move(request)] {
     return edit_file(*files, request);

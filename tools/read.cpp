@@ -218,6 +218,7 @@ asio::awaitable<ToolResult> ReadTool::call(ToolCall call, ToolContext& context) 
   auto work = [&files = context.files, spilled, folder = context.spill_folder, request]() mutable {
     if (spilled.empty()) {
       request.file = meant_path(files, request.path);
+      request.path = visible_name(request.path);
       return read_path(files, request);
     }
     sandbox::Policy policy;

@@ -66,19 +66,6 @@ std::filesystem::path spill_file(const ToolContext& context, const std::string& 
   return file;
 }
 
-// What the arguments leave open; empty when they make sense.
-std::string confusion(const nlohmann::json& arguments, const Jobs& jobs) {
-  const bool has_command = arguments.contains("command");
-  if (has_command && arguments.contains("job")) return "give either `command` or `job`, not both.";
-  if (has_command && (arguments.contains("input") || arguments.contains("stop"))) {
-    return "`input` and `stop` are for a `job` that runs.";
-  }
-  if (has_command || arguments.contains("job")) return {};
-  std::string text = "`command` is missing, or `job`.";
-  for (const std::string& line : jobs.running()) text += "\n" + line;
-  return text;
-}
-
 // A whole number, which may be any that JSON can spell.
 int number_of(const nlohmann::json& value, int most) {
   return static_cast<int>(std::clamp<double>(value.get<double>(), 0, most));
@@ -89,6 +76,22 @@ std::chrono::seconds time_of(const nlohmann::json& arguments, std::chrono::secon
   return std::chrono::seconds(number_of(arguments["timeout"], kMaxTimeoutSeconds));
 }
 
+// What the arguments leave open; empty when they make sense.
+std::string confusion(const nlohmann::json& arguments, const Jobs& jobs) {
+  const bool has_command = arguments.contains("command");
+  if (has_command && arguments.contains("job")) return "give either `command` or `job`, not both.";
+  if (has_command && (arguments.contains("input") || arguments.contains("stop"))) {
+    return "`input` and `stop` are for a `job` that runs.";
+  }
+  if (has_command && time_of(arguments, kDefaultTimeout) < std::chrono::seconds(1)) {
+    return "`timeout` is in seconds, 1 at least.";
+  }
+  if (has_command || arguments.contains("job")) return {};
+  std::string text = "`command` is missing, or `job`.";
+  for (const std::string& line : jobs.running()) text += "\n" + line;
+  return text;
+}
+
 asio::awaitable<ToolResult> ShellTool::call(ToolCall call, ToolContext& context) {
   const auto arguments = nlohmann::json::parse(call.arguments);
   const std::string problem = confusion(arguments, jobs_);
@@ -97,8 +100,7 @@ asio::awaitable<ToolResult> ShellTool::call(ToolCall call, ToolContext& context)
   const bool background = arguments.value("background", false);
   sandbox::ProcessSpec process;
   process.argv = {shell_program(), "-c", arguments["command"].get<std::string>()};
-  const auto timeout = time_of(arguments, background ? kNoDeadline : kDefaultTimeout);
-  process.deadline = std::max(timeout, std::chrono::seconds(1));
+  process.deadline = time_of(arguments, background ? kNoDeadline : kDefaultTimeout);
   process.terminal = arguments.value("tty", false);
   process.head_bytes = process.tail_bytes = context.result_budget_bytes / 2;
   const Verdict verdict = co_await may_run(process.argv.back(), context);

@@ -5,6 +5,7 @@
 #include "tools/approval.h"
 #include "tools/builtin.h"
 #include "tools/spec.h"
+#include "tools/text.h"
 
 namespace corvid::tools {
 namespace {
@@ -36,7 +37,7 @@ asio::awaitable<ToolResult> WriteTool::call(ToolCall call, ToolContext& context)
     co_return error_result(call, with_refusal(sentence(*error, path, shown), access));
   }
   const std::string verb = std::get<bool>(outcome) ? "Created " : "Replaced ";
-  co_return ToolResult{call.id, verb + shown + ", " + size + " bytes.", false};
+  co_return ToolResult{call.id, verb + visible_name(shown) + ", " + size + " bytes.", false};
 }
 
 }  // namespace

@@ -83,6 +83,12 @@ TEST_F(BuiltinTest, ShellStartsInTheWorkspaceWithoutInput) {
 TEST_F(BuiltinTest, ShellEndsACommandAtItsDeadline) {
   EXPECT_EQ(call("shell", {{"command", "echo early; sleep 60"}, {"timeout", 1}}),
             "early\n[timed out after 1 s, signal 15]");
+  for (const int seconds : {0, -4}) {
+    EXPECT_EQ(call("shell", {{"command", "echo ran"}, {"timeout", seconds}}),
+              "Error: `timeout` is in seconds, 1 at least.");
+  }
+  EXPECT_THAT(call("shell", {{"command", "echo ran"}, {"timeout", 1e20}}),
+              HasSubstr("- `timeout` must be of type integer"));
 }
 
 TEST_F(BuiltinTest, ShellSpillsWhatIsTooLongForReadToPage) {
@@ -153,6 +159,15 @@ TEST_F(BuiltinTest, WriteCreatesAndReplaces) {
   EXPECT_EQ(call("write", {{"path", "a/b/c.txt"}, {"content", "bye\n"}}),
             "Replaced a/b/c.txt, 4 bytes.");
   EXPECT_EQ(folder_.get("a/b/c.txt"), "bye\n");
+}
+
+TEST_F(BuiltinTest, ANameDoesNotReachTheTerminalAsItIs) {
+  const std::string name = "a\n\x1b[2Jb";
+  EXPECT_EQ(call("write", {{"path", name}, {"content", "x"}}), "Created a\\x0a\\x1b[2Jb, 1 bytes.");
+  EXPECT_EQ(call("edit", {{"path", name}, {"old", "x"}, {"new", "y"}}),
+            "Edited a\\x0a\\x1b[2Jb at line 1.");
+  EXPECT_EQ(call("read", {{"path", name}, {"offset", 3}}),
+            "Error: a\\x0a\\x1b[2Jb has only 1 lines.");
 }
 
 TEST_F(BuiltinTest, WriteStaysInTheWorkspace) {

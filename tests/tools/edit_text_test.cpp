@@ -106,6 +106,10 @@ TEST(EditText, AMissIsAnsweredWithTheClosestRegion) {
       "int alpha() {\n  return 1;\n}\n\nint compute_sum(int a, int b) {\n  return a + b;\n}\n";
   EXPECT_EQ(closest_region(text, "int compute_sums(int a, int b) {\n  return a+b ;\n}"),
             "5\tint compute_sum(int a, int b) {\n6\t  return a + b;\n7\t}\n");
+  EXPECT_EQ(closest_region("# Notes\n\nsay \"hi\"\n}\n", "say \u201chi\u201d"), "3\tsay \"hi\"\n");
+  EXPECT_EQ(
+      closest_region("a - b\nlong line, in which a word - or two - stands\n", "word \u2014 or"),
+      "2\tlong line, in which a word - or two - stands\n");
   EXPECT_THAT(closest_region(text, "qqqq zzzz wwww"), IsEmpty());
   EXPECT_THAT(closest_region("", "x"), IsEmpty());
 }
