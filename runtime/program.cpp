@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <string>
+#include <string_view>
 
 #include "model/error.h"
 #include "runtime/error.h"
@@ -28,10 +30,20 @@ int written(int code) {
   return fail("The output cannot be written: is the disk full?", kFailed);
 }
 
+// A variable of a script that was empty. `--allow-net=` must not mean `--allow-net`.
+void refuse_empty_values(int argc, char** argv) {
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    const std::string_view argument = argv[i];
+    if (!argument.starts_with("--") || argument.find('=') != argument.size() - 1) continue;
+    throw RuntimeError("There is no value after `" + std::string(argument) + "`.", kUsage);
+  }
+}
+
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv) {
   try {
+    refuse_empty_values(argc, argv);
     app.parse(argc, argv);
     return written(kOk);
   } catch (const CLI::RuntimeError& end) {

@@ -58,7 +58,10 @@ std::string plain_line(const EventBody& body) {
   if (const auto* e = std::get_if<CallFinished>(&body))
     return "  " + result_summary(e->result.text);
   if (const auto* e = std::get_if<StepFinished>(&body)) {
-    return e->turn.calls.empty() ? "" : summary(e->turn.content);
+    const model::Turn& turn = e->turn;
+    std::string lines = turn.reasoning.empty() ? "" : "thinking: " + summary(turn.reasoning);
+    if (turn.calls.empty() || turn.content.empty()) return lines;  // the answer goes to `out`
+    return lines + (lines.empty() ? "" : "\n") + summary(turn.content);
   }
   return "";
 }

@@ -31,7 +31,8 @@ class RunCommand : public testing::Test {
 
   // Starts the program with its own HOME; stdin is empty.
   pid_t start(const std::vector<std::string>& arguments) {
-    std::vector<std::string> words = {CORVID_BINARY};
+    std::vector<std::string> words = before;
+    words.push_back(CORVID_BINARY);
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -52,7 +53,7 @@ class RunCommand : public testing::Test {
     dup2(open(out.c_str(), flags, 0600), 1);
     dup2(open(err.c_str(), flags, 0600), 2);
     if (chdir(work.c_str()) != 0) _exit(126);
-    execve(CORVID_BINARY, argv.data(), envp.data());
+    execvpe(argv[0], argv.data(), envp.data());
     _exit(127);
   }
 
@@ -79,6 +80,7 @@ class RunCommand : public testing::Test {
 
   ScratchFolder folder;
   std::string input;
+  std::vector<std::string> before;  // a command that runs the program
 };
 
 std::string shell(const std::string& command) {
@@ -101,7 +103,7 @@ TEST_F(RunCommand, PrintsTheAnswerOnStdoutAndTheRestOnStderr) {
   const Outcome outcome = run({"run", "--model", server.url(), "what does it say?"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(outcome.out, "It says hello.\n");
-  EXPECT_NE(outcome.err.find("> shell"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("thinking: I look.\n> shell"), std::string::npos) << outcome.err;
   EXPECT_EQ(text_of("work/file"), "hello\n");
   const json last = json::parse(server.posts().back().body);
   EXPECT_EQ(last.at("messages").back().at("content"), "hello\n[exit 0]");
@@ -213,6 +215,14 @@ TEST_F(RunCommand, AHostThatIsNoneIsRefusedAtOnce) {
   }
 }
 
+TEST_F(RunCommand, AnEmptyListOfHostsOpensNoNetwork) {
+  for (const char* command : {"run", "sandbox"}) {
+    const Outcome outcome = run({command, "--allow-net=", "true"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_EQ(outcome.err, "corvid: There is no value after `--allow-net=`.\n");
+  }
+}
+
 TEST_F(RunCommand, CtrlCStopsTheToolAndKeepsTheSession) {
   ModelServer server(commands_then({"touch started; sleep 60"}, "Done."));
   const auto begun = std::chrono::steady_clock::now();
@@ -225,6 +235,83 @@ TEST_F(RunCommand, CtrlCStopsTheToolAndKeepsTheSession) {
   const std::vector<json> found = steps();
   ASSERT_EQ(found.size(), 3u);  // prompt, turn, and the one result
   EXPECT_EQ(found[2].at("kind"), "result");
+}
+
+TEST_F(RunCommand, CtrlCTwiceLeavesAlthoughTheToolHoldsOn) {
+  ModelServer server(commands_then(
+      {"trap '' TERM INT; touch started; while :; do date +%N > beat; sleep 0.01; done"}, "Done."));
+  const pid_t child = start({"run", "--model", server.url(), "go"});
+  while (!std::filesystem::exists(folder / "work/started")) std::this_thread::sleep_for(5ms);
+  kill(child, SIGINT);
+  std::this_thread::sleep_for(50ms);  // or the two are one
+  kill(child, SIGINT);
+  const Outcome outcome = end(child);
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  const std::string beat = text_of("work/beat");
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(text_of("work/beat"), beat);  // nothing runs on
+  EXPECT_GE(steps().size(), 2u);          // prompt and turn
+}
+
+TEST_F(RunCommand, WorksInTheFolderThatIsNamed) {
+  std::filesystem::create_directory(folder / "other");
+  ModelServer server(commands_then({"pwd > where"}, "Done."));
+  const std::string other = folder / "other";
+  ASSERT_EQ(run({"run", "--model", server.url(), "--cwd", other, "go"}).code, 0);
+  EXPECT_EQ(text_of("other/where"), other + "\n");
+}
+
+TEST_F(RunCommand, AFileWithoutATokenizerIsRefused) {
+  const std::string file = CORVID_TEST_MODELS "/tiny-bf16.gguf";
+  const Outcome outcome = run({"run", "--model", file, "go"});
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_NE(outcome.err.find("carries no tokenizer, so it can only be used by `corvid logits`"),
+            std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(RunCommand, ThinksUnlessToldNotTo) {
+  for (const std::string think : {"on", "off"}) {
+    const Outcome outcome = run({"run", "--think", think, "How many files are here?"});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err.find("thinking: ") != std::string::npos, think == "on") << outcome.err;
+    for (const json& step : steps()) {
+      if (step.at("kind") != "turn") continue;
+      EXPECT_EQ(step.at("reasoning") == "", think == "off") << step.dump();
+    }
+  }
+}
+
+TEST_F(RunCommand, StatsShowThatEachTokenIsPrefilledOnce) {
+  const Outcome outcome = run({"run", "--stats", "How many files are here?"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  struct Counts {
+    int prefilled, reused, generated;
+  };
+  std::vector<Counts> counts;
+  std::istringstream lines(outcome.err);
+  for (std::string line; std::getline(lines, line);) {
+    Counts one;
+    if (std::sscanf(line.c_str(), "step %*d prefilled %d reused %d generated %d", &one.prefilled,
+                    &one.reused, &one.generated) == 3) {
+      counts.push_back(one);
+    }
+  }
+  ASSERT_EQ(counts.size(), 2u) << outcome.err;
+  EXPECT_EQ(counts[0].reused, 0);
+  EXPECT_GE(counts[1].reused, counts[0].prefilled + counts[0].generated);
+  EXPECT_LT(counts[1].prefilled, counts[0].prefilled);
+}
+
+TEST_F(RunCommand, SaysInOneLineWhatOfTheSandboxIsMissing) {
+  before = {"unshare", "--user", "--map-root-user",
+            "sh",      "-c",     "echo 0 > /proc/sys/user/max_mnt_namespaces; exec \"$@\"",
+            "sh"};
+  const Outcome outcome = run({"run", "How many files are here?"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string line = "The sandbox is weaker than it should be; missing: mount namespace";
+  EXPECT_EQ(outcome.err.find(line), 0u) << outcome.err;
+  EXPECT_EQ(outcome.err.find("sandbox", line.size()), std::string::npos) << outcome.err;
 }
 
 TEST_F(RunCommand, KillLosesOnlyTheRunningStepAndResumeDoesNotRepeatIt) {
