@@ -67,10 +67,8 @@ void CpuBackend::attend(const LatentAttention& attention) {
     }
   }
   if (slots_.empty()) return;
-  prepare_attention(attention);
   fold_queries(attention);
   attend_tiles(attention);
-  finish_sums(attention);
   expand_values(attention);
   const std::int64_t head_rows = std::int64_t(slots_.size()) * k_b.count();
   count(k_b, k_b.count(), head_rows);
@@ -83,13 +81,23 @@ void CpuBackend::fold_queries(const LatentAttention& attention) {
   const int n = n_slots(), heads = k_b.count(), width = pages_.width();
   const int nope = k_b.columns(), rope = attention.rope.dims;
   const std::ptrdiff_t stride = std::ptrdiff_t{heads} * width;
+  const bool codes = is_quantized(k_b.type());
+  input_.shape(codes ? 2 * n : n, heads * nope, !codes, codes);
+  absorbed_.reserve(n * stride + kPanelRows);
   const int blocks = (n + kRows - 1) / kRows;
   team_.each(heads * blocks, [&](int piece, int thread) {
     const int h = piece / blocks, first = piece % blocks * kRows;
     const int n_rows = std::min(kRows, n - first);
+    scratch_[thread].reserve(2 * std::size_t(n_rows) * k_b.panels() * kPanelRows + nope);
+    float* const scratch = scratch_[thread].data();
+    for (int i = first; i < first + n_rows; ++i) {
+      const float* in = row(attention.query, slots_[i]) + h * (nope + rope);
+      float* scaled = codes ? scratch : input_.values(i) + h * nope;
+      for (int j = 0; j < nope; ++j) scaled[j] = in[j] * attention.scale;
+      if (codes) input_.encode_in_two(kernels_, i, n + i, h * nope, nope, scaled);
+    }
     float* out = absorbed_.data() + first * stride + h * width;
-    scratch_[thread].reserve(2 * std::size_t(n_rows) * k_b.panels() * kPanelRows);
-    multiply_in_two(k_b, h, input_, first, h * nope, n_rows, out, stride, scratch_[thread].data());
+    multiply_in_two(k_b, h, input_, first, h * nope, n_rows, out, stride, scratch);
     // A padded panel has spilled into the rotated part, which is therefore written last.
     for (int i = 0; i < n_rows; ++i, out += stride) {
       float* pe = out + k_b.rows();
@@ -122,38 +130,17 @@ void CpuBackend::multiply_in_two(const PackedMatrix& m, int matrix, const InputR
   }
 }
 
-// hidden_ [slot][heads * latent]: the weighted sums of latents, ready for v_b.
-void CpuBackend::finish_sums(const LatentAttention& attention) {
-  const int n = n_slots(), heads = packed(attention.k_b).count();
-  const int latent = pages_.shape().latent;
-  const std::size_t padded = std::size_t(packed(attention.k_b).panels()) * kPanelRows;
-  const std::size_t size = state_size(heads, padded);
-  const bool codes = is_quantized(packed(attention.v_b).type());
-  hidden_.shape(codes ? 2 * n : n, heads * latent, !codes, codes);
-  const int shares = n < 2 * team_.size() ? std::min(heads, 2 * team_.size()) : 1;  // of a row
-  team_.each(n * shares, [&](int piece, int) {
-    const int i = piece / shares, share = piece % shares;
-    const int first = share * heads / shares, end = (share + 1) * heads / shares;
-    float* const state = states_.data() + std::size_t(i) * segments_ * size;
-    for (int s = 1; s < segments_; ++s) merge(heads, first, end, padded, state + s * size, state);
-    for (int h = first; h < end; ++h) {
-      float* sum = state + 2 * heads + h * padded;
-      const float total = state[heads + h];
-      for (int j = 0; j < latent; ++j) sum[j] /= total;
-      if (codes) hidden_.encode_in_two(kernels_, i, n + i, h * latent, latent, sum);
-      if (!codes) std::memcpy(hidden_.values(i) + h * latent, sum, latent * sizeof(float));
-    }
-  });
-}
-
 void CpuBackend::expand_values(const LatentAttention& attention) {
   const PackedMatrix& v_b = packed(attention.v_b);
   const int n = n_slots(), value = v_b.rows();
   const int padded = v_b.panels() * kPanelRows;
+  const bool codes = is_quantized(v_b.type());
+  hidden_.shape(codes ? 2 * n : n, v_b.count() * v_b.columns(), !codes, codes);
   const int blocks = (n + kRows - 1) / kRows;
   team_.each(v_b.count() * blocks, [&](int piece, int thread) {
     const int h = piece / blocks, first = piece % blocks * kRows;
     const int n_rows = std::min(kRows, n - first);
+    for (int i = first; i < first + n_rows; ++i) finish_sum(attention, i, h);
     scratch_[thread].reserve(3 * static_cast<std::size_t>(n_rows) * padded);
     float* tile = scratch_[thread].data();
     multiply_in_two(v_b, h, hidden_, first, h * v_b.columns(), n_rows, tile, padded,
@@ -165,26 +152,21 @@ void CpuBackend::expand_values(const LatentAttention& attention) {
   });
 }
 
-// The unrotated part of the queries, scaled, ready for k_b.
-void CpuBackend::prepare_attention(const LatentAttention& attention) {
-  const PackedMatrix& k_b = packed(attention.k_b);
-  const int n = n_slots(), heads = k_b.count(), nope = k_b.columns();
-  const int head_width = nope + attention.rope.dims;
-  const bool codes = is_quantized(k_b.type());
-  input_.shape(codes ? 2 * n : n, heads * nope, !codes, codes);
-  absorbed_.reserve(static_cast<std::size_t>(n) * heads * pages_.width() + kPanelRows);
-  constexpr int kFew = 8;
-  team_.each((n + kFew - 1) / kFew, [&](int piece, int thread) {
-    scratch_[thread].reserve(nope);
-    for (int i = piece * kFew; i < std::min(n, (piece + 1) * kFew); ++i) {
-      for (int h = 0; h < heads; ++h) {
-        const float* in = row(attention.query, slots_[i]) + h * head_width;
-        float* out = codes ? scratch_[thread].data() : input_.values(i) + h * nope;
-        for (int j = 0; j < nope; ++j) out[j] = in[j] * attention.scale;
-        if (codes) input_.encode_in_two(kernels_, i, n + i, h * nope, nope, out);
-      }
-    }
-  });
+// hidden_ [slot][heads * latent]: the weighted sum of latents of one head, ready for v_b.
+void CpuBackend::finish_sum(const LatentAttention& attention, int slot, int head) {
+  const int heads = packed(attention.k_b).count(), latent = pages_.shape().latent;
+  const std::size_t padded = std::size_t(packed(attention.k_b).panels()) * kPanelRows;
+  const std::size_t size = state_size(heads, padded);
+  float* const state = states_.data() + std::size_t(slot) * segments_ * size;
+  for (int s = 1; s < segments_; ++s) merge(heads, head, head + 1, padded, state + s * size, state);
+  float* const sum = state + 2 * heads + head * padded;
+  const float total = state[heads + head];
+  for (int j = 0; j < latent; ++j) sum[j] /= total;
+  if (hidden_.has_codes()) {
+    hidden_.encode_in_two(kernels_, slot, n_slots() + slot, head * latent, latent, sum);
+  } else {
+    std::memcpy(hidden_.values(slot) + head * latent, sum, latent * sizeof(float));
+  }
 }
 
 // The softmax of every row over its tokens, in segments of a fixed size that are merged in order:

@@ -130,13 +130,12 @@ class CpuBackend : public Backend {
   void score_page(const IndexQuery& query, int slot, const Row& row, int page, int next,
                   float* out) const;
   void prepare_index_query(const IndexQuery& query, int row, int slot);
-  void prepare_attention(const LatentAttention& attention);
   void multiply_in_two(const PackedMatrix& m, int matrix, const InputRows& in, int first, int at,
                        int n_rows, float* out, std::ptrdiff_t stride, float* scratch) const;
   void fold_queries(const LatentAttention& attention);
   void attend_tiles(const LatentAttention& attention);
-  void finish_sums(const LatentAttention& attention);
   void expand_values(const LatentAttention& attention);
+  void finish_sum(const LatentAttention& attention, int slot, int head);
   int tokens_of(const LatentAttention& attention, int row) const;
   std::size_t segment_scratch(int heads) const;
   void attend_segment(const LatentAttention& attention, int slot, int segment, int step, int thread,
