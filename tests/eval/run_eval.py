@@ -119,7 +119,8 @@ def report(results, path, headline):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--corvid", default=ROOT / "build/release/corvid")
-    parser.add_argument("--model", help="a GGUF file instead of the built-in model")
+    parser.add_argument("--model", type=os.path.abspath,  # chores have folders of their own
+                        help="a GGUF file instead of the built-in model")
     parser.add_argument("--shuffled", action="store_true",
                         help="the built-in model with its weights shuffled within each tensor")
     parser.add_argument("--jobs", type=int, default=1)

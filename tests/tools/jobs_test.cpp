@@ -1,7 +1,11 @@
 // Commands in the background as a model meets them: started, asked, typed into and stopped through
 // shell.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -144,11 +148,22 @@ TEST_F(JobsTest, NotMoreThanAFewAtATime) {
 }
 
 TEST_F(JobsTest, EndWithTheSession) {
-  start("sleep 1000 & echo $! > pid; until ! [ -e pid ]; do sleep 0.01; done; touch escaped");
+  // Whoever of the job still lives holds the pipe open for writing; a reader sees its end when none
+  // does.
+  const std::string pipe = (folder_.path() / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0666), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  start("exec >pipe; trap '' TERM HUP; sleep 1000 & echo up; wait; sleep 1000");
+  char said[32];
+  pollfd up{.fd = reader, .events = POLLIN, .revents = 0};
+  poll(&up, 1, -1);
+  ASSERT_EQ(read(reader, said, sizeof said), 3);
+  ASSERT_EQ(read(reader, said, sizeof said), -1) << "the job has gone";
   toolbox_.reset();
-  std::filesystem::remove(folder_.path() / "pid");
   sandbox_.reset();  // returns when everything has ended
-  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "escaped"));
+  EXPECT_EQ(read(reader, said, sizeof said), 0);
+  close(reader);
 }
 
 TEST_F(JobsTest, AnInterruptStopsTheWaitingNotTheJob) {
