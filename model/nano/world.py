@@ -12,9 +12,15 @@ EXTENSIONS = ("txt md log csv json conf ini toml sh py c h cpp js ts html css ym
 COMMON_FOLDERS = ("src docs data logs build config tests lib assets notes reports backup scripts tmp images archive public drafts "
                   "old inbox app bin include examples tools vendor cache output results input share").split()
 COMMON_FILES = ("readme notes todo report config main index data summary draft list log invoice settings utils server client "
-                "budget plan recipe journal inventory changelog users orders app setup info letter contacts schedule").split()
+                "budget plan recipe journal inventory changelog users orders app setup info letter contacts schedule "
+                "total lines words result count names sizes answer output numbers").split()
 LETTERS, CONSONANTS = "abcdefghijklmnopqrstuvwxyz", "bcdfghjklmnpqrstvwxz"
 SYLLABLES = [c + v for c in "bcdfghjklmnprstvwz" for v in "aeiou"]
+BEGINNINGS, ENDINGS = {}, {}  # the words that begin or end with two or three letters
+for _word in WORDS:
+  for _n in (2, 3):
+    BEGINNINGS.setdefault(_word[:_n], []).append(_word)
+    ENDINGS.setdefault(_word[-_n:], []).append(_word)
 
 
 class World:
@@ -26,7 +32,7 @@ class World:
     shutil.rmtree(root, ignore_errors=True)
     os.makedirs(root)
     os.makedirs(self.home, exist_ok=True)
-    self.names = set()
+    self.names = {}  # in lower case, in their order
     self.clock = rng.randrange(1500000000, 1760000000)
 
   def close(self):
@@ -61,11 +67,29 @@ class World:
     """A word for names and values, known or not."""
     return self.word() if self.rng.random() < 0.4 else self.nonsense()
 
+  def like(self, word):
+    """Another word that begins or ends as this one: who copies it has to know more than the last token."""
+    r, k, n = self.rng, self.rng.random(), self.rng.randrange(2, 4)
+    if k < 0.3:
+      return r.choice(ENDINGS.get(word[-n:], WORDS))
+    if k < 0.45:
+      return r.choice(BEGINNINGS.get(word[:n], WORDS))
+    if k < 0.8:
+      return self.syllables(1, 3) + word[-n:]
+    return word[:n] + self.syllables(1, 3)
+
   def stem(self):
-    """A name without extension, in one of many styles."""
+    """A name without extension, in one of many styles, sometimes much like one that is there."""
     r, k = self.rng, self.rng.random()
-    if k < 0.44:
+    if self.names and r.random() < 0.12:
+      other = r.choice(list(self.names)).split(".")[0]
+      parts = re.split("([_-])", other)
+      if parts[-1].isalpha():
+        return "".join(parts[:-1]) + self.like(parts[-1]) if r.random() < 0.7 else self.like(parts[0] or other)
+    if k < 0.3:
       return self.nonsense()
+    if k < 0.42:
+      return self.word() + r.choice("_-") + self.word()
     if k < 0.54:
       return self.word()
     if k < 0.61:
@@ -91,7 +115,7 @@ class World:
       name = make()
       key = name.lower()
       if key not in self.names and not any(key in n or n in key for n in self.names if len(n) > 3 and len(key) > 3):
-        self.names.add(key)
+        self.names[key] = True
         return name
     return make() + str(self.rng.randrange(1000, 9999))
 
@@ -128,7 +152,12 @@ class World:
   def phrase(self, low=2, high=7):
     r = self.rng
     unknown = r.choice([0.1, 0.1, 0.4, 1])  # words of a phrase that nobody knows
-    return " ".join(self.nonsense() if r.random() < unknown else self.word() for _ in range(r.randrange(low, high)))
+    words = [self.nonsense() if r.random() < unknown else self.word() for _ in range(r.randrange(low, high))]
+    if r.random() < 0.3:
+      for i in range(1, len(words)):
+        if r.random() < 0.6:
+          words[i] = self.like(words[r.randrange(i)])
+    return " ".join(words)
 
   def line(self):
     r, k = self.rng, self.rng.random()
